@@ -1,0 +1,104 @@
+"""The final answer of a solution in mathematics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from critwin.feature import UNSCORED, Feature
+from critwin.problem import Problem
+
+ANNOUNCED = re.compile(r"(?:\banswer\s+is\b(?!\s+not\b)|\banswer\s*:|####|\\boxed(?=\s*\{))", re.I)
+"""What announces an answer; the last one in a text counts."""
+
+PLAIN_INTEGER = re.compile(r"[:\s]*(-?\d{1,15})\s*\.?\s*")
+SECONDS = 5
+"""Time that one text may take; what takes longer is unscored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MathAnswer(Feature):
+    r"""Labels a text by the answer it announces last ("the answer is", `####`, a box).
+
+    Whole numbers are read directly; everything else goes through math-verify. Rational numbers are
+    labelled by their exact value, so `0.5`, `1/2` and `\frac12` agree; an answer that math-verify
+    holds equal to the reference answer gets the reference's label.
+
+    Attributes:
+        anywhere: Where no answer is announced, take the last number or formula of the text. Off,
+            such a text is unscored: the last number of a text that was cut off is no answer.
+    """
+
+    anywhere: bool = False
+
+    def labels(self, texts: Sequence[str], problem: Problem) -> list[str]:
+        """Give the canonical answer of each text, `UNSCORED` where none is announced."""
+        truth = self.truth(problem)
+        found: dict[str, str] = {}
+        for text in set(texts):
+            found[text] = self._label(text, truth, problem.truth)
+        return [found[text] for text in texts]
+
+    def truth(self, problem: Problem) -> str | None:
+        """Give the canonical form of the reference answer, itself where it cannot be parsed."""
+        if problem.truth is None:
+            return None
+        label = _canonical(_announce(problem.truth))
+        return problem.truth.strip() if label == UNSCORED else label
+
+    def _label(self, text: str, truth: str | None, reference: str | None) -> str:
+        matches = list(ANNOUNCED.finditer(text))
+        if not matches and not self.anywhere:
+            return UNSCORED
+        answer = text[matches[-1].start() :] if matches else text
+        label = _canonical(answer)
+        if label in (UNSCORED, truth) or truth is None or reference is None:
+            return label
+        if _is_number(label) and _is_number(truth):
+            return label
+        return truth if _equal(_announce(reference), answer) else label
+
+
+def _announce(reference: str) -> str:
+    plain = PLAIN_INTEGER.fullmatch(reference) is not None
+    return f"#### {reference}" if plain else f"The final answer is ${reference.strip('$ ')}$"
+
+
+@lru_cache(maxsize=100_000)
+def _canonical(answer: str) -> str:
+    """Give one text for all ways to write the same value; `UNSCORED` where there is none."""
+    announced = ANNOUNCED.match(answer)
+    plain = PLAIN_INTEGER.fullmatch(answer[announced.end() if announced else 0 :])
+    if plain:
+        return str(int(plain[1]))
+    parsed = _parse(answer)
+    if not parsed:
+        return UNSCORED
+    import sympy
+
+    value = parsed[0]
+    if isinstance(value, sympy.Expr) and value.is_number:
+        exact = sympy.nsimplify(value, rational=True) if value.has(sympy.Float) else value
+        return str(sympy.Rational(exact)) if exact.is_rational else str(exact)
+    return str(value)
+
+
+@lru_cache(maxsize=10_000)
+def _parse(answer: str) -> tuple[Any, ...]:
+    import math_verify
+
+    return tuple(math_verify.parse(answer, parsing_timeout=SECONDS))
+
+
+def _equal(reference: str, answer: str) -> bool:
+    import math_verify
+
+    gold, given = _parse(reference), _parse(answer)
+    return bool(math_verify.verify(list(gold), list(given), timeout_seconds=SECONDS))
+
+
+def _is_number(label: str) -> bool:
+    return re.fullmatch(r"-?\d+(/\d+)?", label) is not None

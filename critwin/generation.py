@@ -1,0 +1,96 @@
+"""Samples and observations of samplers that write text, token by token."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from critwin.sampler import Level, Sampler
+
+FinishReason = Literal["end", "stop", "length"]
+"""`end`: the end token was drawn; `stop`: a stop string was written; `length`: limit met."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A sample of a text sampler.
+
+    Attributes:
+        prompt_ids: Token ids of the prompt, never part of the sample.
+        token_ids: Token ids drawn, length n; the end token is one of them.
+        surprisal: -log of the probability that the sampler gave each token it drew, in nats, >= 0,
+            length n.
+        text: The tokens as text, special tokens left out.
+        finish_reason: What ended the generation.
+    """
+
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    surprisal: tuple[float, ...]
+    text: str
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """An observation of a text sampler: the prompt and the first tokens of a generation.
+
+    Attributes:
+        prompt_ids: Token ids of the prompt.
+        token_ids: Token ids kept; their number is the observation's level.
+        surprisal: Surprisal of each kept token, in nats.
+        whole: The generation itself where all of it was kept, else None.
+    """
+
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...] = ()
+    surprisal: tuple[float, ...] = ()
+    whole: Generation | None = None
+
+    @property
+    def level(self) -> Level:
+        """Tokens kept."""
+        return len(self.token_ids)
+
+
+class TextSampler(Sampler[Generation, Prefix]):
+    """What all samplers of text share: observing is truncation, the unit is the token."""
+
+    @abstractmethod
+    def tokens(self, token_ids: Sequence[int]) -> list[str]:
+        """Give each token as text, for display; joined they read as the generation does."""
+
+    @abstractmethod
+    def text(self, token_ids: Sequence[int]) -> str:
+        """Give token ids as text, special tokens left out."""
+
+    @abstractmethod
+    def prompt_text(self, prompt_ids: Sequence[int]) -> str:
+        """Give the prompt as it was sent, special tokens shown."""
+
+    def observe(
+        self, x: Sequence[Generation], level: Sequence[Level], *, seeds: Sequence[int]
+    ) -> list[Prefix]:
+        """Keep the first `level` tokens of each generation; truncation needs no randomness."""
+        return [truncate(g, s) for g, s in zip(x, level, strict=True)]
+
+    def snap(self, x: Generation, t: float) -> Level:
+        """Give the number of tokens kept: the share 1 - t of the original's, rounded down."""
+        if not 0 <= t <= 1:
+            raise ValueError(f"t is {t!r}; allowed: [0, 1]")
+        # 1 - 0.7 is 0.30000000000000004: the small term keeps 0.3 of 10 tokens at 3, from below too
+        return int((1 - t) * len(x.token_ids) + 1e-9)
+
+
+def truncate(x: Generation, level: Level) -> Prefix:
+    """Keep the first `level` tokens of a generation, or all of a shorter one.
+
+    Raises:
+        ValueError: The level is negative.
+    """
+    if level < 0:
+        raise ValueError(f"level is {level}; allowed: >= 0")
+    prefix = Prefix(x.prompt_ids, x.token_ids[:level], x.surprisal[:level])
+    return replace(prefix, whole=x) if level >= len(x.token_ids) else prefix

@@ -1,0 +1,96 @@
+"""What a problem is and what every problem set gives: the contract of the `dataset` group."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class PlantedBranch:
+    """A place where the author of a solution is known to choose between several continuations.
+
+    Attributes:
+        kind: What is chosen there, for example `reading`, `strategy` or `repair`.
+        options: The texts that may stand there, at least two, all different. They may share a first
+            part (the words before the choice); none is the beginning of another one.
+        probabilities: Chance of each option given that the place is reached; they add up to 1.
+    """
+
+    kind: str
+    options: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    def locate(self, text: str) -> tuple[int, int] | None:
+        """Find the choice in `text`: the characters [start, end) of the word that decides it.
+
+        Returns:
+            Span of the first word at which the option that stands in `text` parts from at least one
+            other option; None when no option stands there as whole words. Where several stand in
+            `text`, the earliest counts.
+        """
+        found = [
+            (match.start(), option)
+            for option in self.options
+            if (match := re.search(_whole_words(option), text))
+        ]
+        if not found:
+            return None
+        # A repaired slip holds two options one after the other: the first one is what was taken.
+        begin, option = min(found)
+        start = begin + min(
+            _shared_prefix(option, other) for other in self.options if other != option
+        )
+        while start > begin and not text[start - 1].isspace():
+            start -= 1
+        end = start
+        while end < len(text) and not text[end].isspace():
+            end += 1
+        return start, end
+
+
+def _whole_words(option: str) -> str:
+    """Give a pattern that does not find `has 1` in `has 12`."""
+    before = r"(?<!\w)" if option[:1].isalnum() else ""
+    after = r"(?!\w)" if option[-1:].isalnum() else ""
+    return before + re.escape(option) + after
+
+
+def _shared_prefix(a: str, b: str) -> int:
+    return next(
+        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
+    )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One question with its reference answer.
+
+    Attributes:
+        problem_id: Name that stays the same between runs and machines.
+        question: The question as a person would read it, without any prompt around it.
+        truth: The reference answer, canonical text; None where there is none.
+        branches: Branches planted by a generator, for checking measured windows; else empty.
+    """
+
+    problem_id: str
+    question: str
+    truth: str | None
+    branches: tuple[PlantedBranch, ...] = field(default=())
+
+
+class ProblemSet(ABC):
+    """A source of problems. Subclasses are frozen dataclasses with cheap constructors."""
+
+    @abstractmethod
+    def load(self) -> list[Problem]:
+        """Give the problems, in an order that depends on the parameters alone.
+
+        Raises:
+            ProblemError: The source is missing, empty or malformed; the message names file, line.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Give the hex SHA-256 of the content that the problems are made from."""

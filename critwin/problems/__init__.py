@@ -1,0 +1,1 @@
+"""Problem sets: one loader per benchmark, each giving problems with reference answers."""

@@ -1,0 +1,135 @@
+"""How a model is sampled and which levels are visited: the `sampler` group of a config."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+from critwin.errors import ParameterError
+
+PAPER_FRACTIONS = (0.05, 0.1, 0.3, 0.5, 0.7, 0.9)
+"""Fractions of a generation that are kept.
+
+Source: default of the authors' code (github.com/marvinli-harvard/critical-windows-lm).
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a language model draws its tokens; None leaves the model's own default.
+
+    Attributes:
+        temperature: Divides the logits, >= 0; 0 takes the most probable token.
+        top_k: Keep the k most probable tokens, >= 1.
+        top_p: Keep the most probable tokens that together reach this probability, in (0, 1].
+        max_new_tokens: Length limit in tokens, counted from the end of the prompt for originals and
+            resamples alike, >= 1.
+        stop: Strings that end a generation; they stay part of it.
+    """
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    max_new_tokens: int | None = None
+    stop: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_number("temperature", self.temperature, low=0.0, low_in=True, high=math.inf)
+        _check_number("top_p", self.top_p, low=0.0, low_in=False, high=1.0)
+        _check_whole("top_k", self.top_k, low=1)
+        _check_whole("max_new_tokens", self.max_new_tokens, low=1)
+        if self.stop is not None:
+            if isinstance(self.stop, str) or not all(isinstance(s, str) and s for s in self.stop):
+                raise ParameterError("stop", self.stop, "null or a list of non-empty strings")
+            object.__setattr__(self, "stop", tuple(self.stop))
+
+    def chosen(self) -> dict[str, object]:
+        """Give the sampling parameters that are set, by name."""
+        values = {f.name: getattr(self, f.name) for f in fields(Sampling)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol(Sampling, ABC):
+    """Sampling parameters together with the levels at which originals are resampled."""
+
+    @abstractmethod
+    def kept_fractions(self) -> tuple[float, ...]:
+        """Give the fractions of an original that are kept, increasing, each in [0, 1)."""
+
+    @property
+    @abstractmethod
+    def draws(self) -> int:
+        """Number of resamples per original and level."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fractions(Protocol):
+    """The paper's protocol: keep a few fractions of each original, resample each one anew.
+
+    The level that keeps nothing is visited too, for the plot and for the label's prior; the paper's
+    rule does not look at it. A fraction of the original's own length looks ahead, so curves over
+    fractions are for display and for comparison with the paper; positions are reported beside them.
+
+    Attributes:
+        fractions: Fractions kept, each strictly inside (0, 1), increasing.
+        n: Resamples per original and fraction, >= 1.
+
+    Source:
+        Li, Karan, Chen (2025), Section 6.2; 100 resamples in the paper, 25 in the authors' code.
+    """
+
+    fractions: tuple[float, ...] = PAPER_FRACTIONS
+    n: int = 25
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fractions("fractions", self.fractions)
+        object.__setattr__(self, "fractions", tuple(float(f) for f in self.fractions))
+        if self.n is None:
+            raise ParameterError("n", None, "a whole number >= 1")
+        _check_whole("n", self.n, low=1)
+
+    def kept_fractions(self) -> tuple[float, ...]:
+        """Give the fractions, with 0 in front."""
+        return (0.0, *self.fractions)
+
+    @property
+    def draws(self) -> int:
+        """Number of resamples per original and fraction."""
+        return self.n
+
+
+def check_fractions(name: str, fractions: object) -> None:
+    """Refuse anything but a non-empty increasing list of numbers strictly inside (0, 1)."""
+    allowed = "a non-empty list of increasing numbers, each strictly between 0 and 1"
+    if isinstance(fractions, str) or not isinstance(fractions, list | tuple) or not fractions:
+        raise ParameterError(name, fractions, allowed)
+    for value in fractions:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+            raise ParameterError(name, fractions, f"{allowed} (found {value!r})")
+    if any(a >= b for a, b in pairwise(fractions)):
+        raise ParameterError(name, fractions, allowed)
+
+
+def _check_number(
+    name: str, value: object, *, low: float, low_in: bool = False, high: float
+) -> None:
+    if value is None:
+        return
+    bounds = f"{'[' if low_in else '('}{low:g}, {'inf)' if math.isinf(high) else f'{high:g}]'}"
+    allowed = f"null or a number in {bounds}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParameterError(name, value, allowed)
+    too_low = value < low or (value == low and not low_in)
+    if math.isnan(value) or math.isinf(value) or too_low or value > high:
+        raise ParameterError(name, value, allowed)
+
+
+def _check_whole(name: str, value: object, *, low: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ParameterError(name, value, f"a whole number >= {low}")

@@ -1,0 +1,231 @@
+"""What a run writes: the schema of each table, and a directory in which nothing is half-written.
+
+Users and tables rely on the columns; columns may be added, these keep their names and meaning.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from critwin.errors import RecordsError
+
+SCHEMA_VERSION = 1
+"""Part of every run id: runs of different schemas are different runs."""
+
+ORIGINALS = pa.schema(
+    [
+        ("original_id", pa.string()),
+        ("problem_id", pa.string()),
+        ("replicate", pa.int32()),  # number of the original within its problem
+        ("prompt", pa.string()),
+        ("prompt_ids", pa.list_(pa.int32())),
+        ("text", pa.string()),
+        ("token_ids", pa.list_(pa.int32())),
+        ("tokens", pa.list_(pa.string())),
+        ("surprisal", pa.list_(pa.float64())),  # nats
+        ("label", pa.string()),
+        ("truth", pa.string()),
+        ("correct", pa.bool_()),  # null without a truth or when unscored
+        ("unscored", pa.bool_()),
+        ("finish_reason", pa.string()),
+        ("seed", pa.int64()),
+    ]
+)
+
+RESAMPLES = pa.schema(
+    [
+        ("original_id", pa.string()),
+        ("position", pa.int32()),  # tokens kept
+        ("t", pa.float64()),  # share forgotten
+        ("replicate", pa.int32()),
+        ("kind", pa.string()),  # grid, fork, direct
+        ("first_token", pa.int32()),  # first token drawn; null when nothing was left to draw
+        ("text_start", pa.int32()),  # the whole text is original.text[:text_start] + text
+        ("text", pa.string()),
+        ("label", pa.string()),
+        ("agrees", pa.bool_()),  # null when the resample or the original is unscored
+        ("unscored", pa.bool_()),
+        ("finish_reason", pa.string()),
+        ("tokens_generated", pa.int32()),
+        ("seed", pa.int64()),
+    ]
+)
+
+CURVES = pa.schema(
+    [
+        ("original_id", pa.string()),
+        ("estimator", pa.string()),  # grid, forks
+        ("label", pa.string()),
+        ("own", pa.bool_()),  # is it the original's label
+        ("position", pa.int32()),
+        ("t", pa.float64()),
+        ("kept", pa.float64()),
+        ("agreement", pa.float64()),  # probability of `label`, unscored resamples counting against
+        ("lower", pa.float64()),  # 95 %, pointwise
+        ("upper", pa.float64()),
+        ("trials", pa.int32()),  # 0 where the value is exact
+        ("unscored", pa.float64()),  # P(UNSCORED) at the position
+    ]
+)
+
+WINDOWS = pa.schema(
+    [
+        ("original_id", pa.string()),
+        ("label", pa.string()),
+        ("rule", pa.string()),
+        ("direction", pa.string()),  # rise, fall
+        ("position_start", pa.int32()),
+        ("position_end", pa.int32()),
+        ("place_lower", pa.int32()),
+        ("place_upper", pa.int32()),
+        ("t_start", pa.float64()),
+        ("t_end", pa.float64()),
+        ("jump", pa.float64()),
+        ("jump_lower", pa.float64()),  # 95 %, jointly over all jumps that the rule compared
+        ("jump_upper", pa.float64()),
+        ("tokens", pa.int32()),
+        ("text", pa.string()),
+        ("time_before", pa.float64()),
+        ("time_after", pa.float64()),
+        ("plateau", pa.bool_()),
+    ]
+)
+
+
+class RunDirectory:
+    """The directory of one run.
+
+    Tables are written whole under another name and then renamed: a reader never sees half of one.
+    While a run works its parts lie in `.parts/`; at completion they become sorted files.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.parts = path / ".parts"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory for one process; a process that dies lets go of it.
+
+        Raises:
+            RecordsError: Another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RecordsError(f"{self.path} is being computed by another process") from None
+            yield
+
+    def has_part(self, table: str, index: int) -> bool:
+        """Tell whether a part is there; a damaged one is removed, so that it is made again."""
+        path = self._part(table, index)
+        if not path.exists():
+            return False
+        try:
+            pq.read_table(path)
+        except (pa.ArrowInvalid, OSError):
+            path.unlink()
+            return False
+        return True
+
+    def write_part(
+        self, table: str, index: int, rows: pa.Table, *, notes: Mapping[str, float]
+    ) -> None:
+        """Write a part whole; `notes` (seconds and the like) travel with it, outside the rows."""
+        noted = rows.replace_schema_metadata({"notes": json.dumps(dict(notes))})
+        write_table(noted, self._part(table, index))
+
+    def read_part(self, table: str, index: int) -> pa.Table:
+        """Read a part that `has_part` found."""
+        return pq.read_table(self._part(table, index)).replace_schema_metadata(None)
+
+    def notes(self, table: str, count: int) -> dict[str, float]:
+        """Add up the notes of the first `count` parts of a table."""
+        total: dict[str, float] = {}
+        for index in range(count):
+            metadata = pq.read_schema(self._part(table, index)).metadata
+            for key, value in json.loads(metadata[b"notes"]).items():
+                total[key] = total.get(key, 0.0) + value
+        return total
+
+    def assemble(self, table: str, count: int, *, sort_by: Sequence[str]) -> pa.Table:
+        """Make one sorted table of the first `count` parts and write it."""
+        rows = pa.concat_tables([self.read_part(table, index) for index in range(count)])
+        rows = rows.sort_by([(column, "ascending") for column in sort_by])
+        self.write(table, rows)
+        return rows
+
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Write `<table>.parquet`."""
+        write_table(rows, self.path / f"{table}.parquet")
+
+    def read(self, table: str) -> pa.Table:
+        """Read `<table>.parquet`.
+
+        Raises:
+            RecordsError: The run has no such table (yet), or it is damaged.
+        """
+        path = self.path / f"{table}.parquet"
+        try:
+            return pq.read_table(path)
+        except FileNotFoundError:
+            raise RecordsError(f"{path} is missing: the run is not finished") from None
+        except pa.ArrowInvalid as error:
+            raise RecordsError(f"{path} cannot be read: {error}") from None
+
+    def write_json(self, name: str, value: object) -> None:
+        """Write `<name>.json`, keys in the order given, numbers as they are."""
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        write_text(self.path / f"{name}.json", text + "\n")
+
+    def read_json(self, name: str) -> dict[str, object] | None:
+        """Read `<name>.json`; None when it is not there."""
+        path = self.path / f"{name}.json"
+        if not path.exists():
+            return None
+        value: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+        return value
+
+    def drop_parts(self) -> None:
+        """Remove the parts, once the whole tables stand."""
+        shutil.rmtree(self.parts, ignore_errors=True)
+
+    def _part(self, table: str, index: int) -> Path:
+        return self.parts / f"{table}-{index:06d}.parquet"
+
+
+def write_table(rows: pa.Table, path: Path) -> None:
+    """Write a table whole: the same rows give the same bytes."""
+    with _replacing(path) as temporary:
+        pq.write_table(rows, temporary, compression="zstd")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole."""
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to write to; what is there at the end takes the place of `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

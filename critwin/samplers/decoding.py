@@ -1,0 +1,276 @@
+"""Batched decoding of a causal language model, with random numbers that belong to the draws.
+
+Rows are decoded together; a row that has finished leaves the batch. What a row draws depends on its
+own seed and step, so batch size and order change nothing but the rounding of floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from critwin.generation import FinishReason
+from critwin.seeds import uniforms
+
+if TYPE_CHECKING:
+    import torch
+
+BLOCK = 32
+"""Steps whose random numbers are made at once."""
+
+COMPACT_BELOW = 0.8
+"""A batch is cut down to its unfinished rows when they are a smaller share of it than this."""
+
+GOING, END, STOP, LENGTH = range(4)
+"""What has become of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Draws wanted from one prefix.
+
+    Attributes:
+        prompt_ids: Token ids of the prompt.
+        kept_ids: Token ids of the sample that are given.
+        seeds: One seed per draw.
+    """
+
+    prompt_ids: tuple[int, ...]
+    kept_ids: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What one draw added to its prefix: token ids, their surprisals in nats, what ended it."""
+
+    token_ids: tuple[int, ...]
+    surprisal: tuple[float, ...]
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True)
+class TokenLaw:
+    """Which distribution tokens are drawn from, and when a generation ends.
+
+    Attributes:
+        temperature: Divides the logits; 0 takes the most probable token.
+        top_k: Most probable tokens that are kept; None keeps all.
+        top_p: Mass of most probable tokens that is kept.
+        max_new_tokens: Limit in tokens from the end of the prompt, kept tokens included.
+        end_ids: Tokens that end a generation.
+        stopped: Tells for rows of token ids, shape (B, L), which of them end in a stop string.
+    """
+
+    temperature: float
+    top_k: int | None
+    top_p: float
+    max_new_tokens: int
+    end_ids: tuple[int, ...]
+    stopped: Callable[[torch.Tensor], torch.Tensor] | None = None
+
+    def log_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn logits, shape (B, V), into the log-probabilities that are sampled from.
+
+        The truncation is that of transformers' own warpers, in the order of `generate`.
+        """
+        import torch
+        from transformers import TopKLogitsWarper, TopPLogitsWarper
+
+        scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        if self.temperature == 0:
+            chosen = torch.full_like(scores, -torch.inf)
+            return chosen.scatter_(1, scores.argmax(dim=1, keepdim=True), 0.0)
+        scores = scores / self.temperature
+        none: Any = None  # these warpers do not look at the ids
+        if self.top_k is not None:
+            scores = TopKLogitsWarper(top_k=min(self.top_k, scores.shape[1]))(none, scores)
+        if self.top_p < 1:
+            scores = TopPLogitsWarper(top_p=self.top_p)(none, scores)
+        return scores.log_softmax(dim=1)
+
+
+def decode(
+    model: Any, requests: Sequence[Request], law: TokenLaw, *, batch_size: int, pad_id: int
+) -> list[list[Drawn]]:
+    """Draw continuations.
+
+    Args:
+        model: A causal language model of transformers, in eval mode.
+        requests: Prefixes with the seeds of their draws; each prefix is shorter than the limit.
+        law: What tokens are drawn from.
+        batch_size: Rows decoded together, >= 1.
+        pad_id: Token id used for padding; any valid id.
+
+    Returns:
+        For each request its draws, in the order of its seeds.
+    """
+    import torch
+
+    results: list[dict[int, Drawn]] = [{} for _ in requests]
+    with torch.inference_mode():
+        for slab in _slabs(requests, batch_size):
+            for (request, draw), drawn in _Slab(model, requests, slab, law, pad_id).finish():
+                results[request][draw] = drawn
+    return [[found[i] for i in range(len(found))] for found in results]
+
+
+def _slabs(requests: Sequence[Request], batch_size: int) -> Iterator[list[tuple[int, int]]]:
+    """Cut all (request, draw) pairs into batches; prefixes of similar length stand together."""
+    order = sorted(range(len(requests)), key=lambda i: _length(requests[i]))
+    rows = [(i, d) for i in order for d in range(len(requests[i].seeds))]
+    for begin in range(0, len(rows), batch_size):
+        yield rows[begin : begin + batch_size]
+
+
+def _length(request: Request) -> int:
+    return len(request.prompt_ids) + len(request.kept_ids)
+
+
+class _Slab:
+    """One batch of rows that are decoded together until the last has finished."""
+
+    def __init__(
+        self,
+        model: Any,
+        requests: Sequence[Request],
+        rows: list[tuple[int, int]],
+        law: TokenLaw,
+        pad_id: int,
+    ) -> None:
+        import torch
+
+        self.model, self.law, self.pad_id, self.rows = model, law, pad_id, rows
+        self.device = model.device
+        self.prefixes = [requests[i] for i in dict.fromkeys(i for i, _ in rows)]
+        self.draws = [sum(1 for j, _ in rows if requests[j] is p) for p in self.prefixes]
+        self.seeds = np.array([requests[i].seeds[d] for i, d in rows], dtype=np.uint64)
+        kept = [len(requests[i].kept_ids) for i, _ in rows]
+        self.kept = np.array(kept, dtype=np.uint64)
+        self.budget = torch.tensor([law.max_new_tokens - k for k in kept], device=self.device)
+        self.end_ids = torch.tensor(law.end_ids, device=self.device)
+        steps = int(self.budget.max())
+        shape = (len(rows), steps)
+        self.tokens = torch.full(shape, pad_id, device=self.device)
+        self.surprisal = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        self.reason = torch.zeros(len(rows), dtype=torch.int64, device=self.device)
+        self.length = torch.zeros(len(rows), dtype=torch.int64, device=self.device)
+        self.history = self._kept_ids() if law.stopped else None
+
+    def finish(self) -> Iterator[tuple[tuple[int, int], Drawn]]:
+        """Decode to the end and give each row's draw."""
+        import torch
+
+        self._prefill()
+        self.alive = torch.arange(len(self.rows), device=self.device)
+        for step in range(self.tokens.shape[1]):
+            self._draw(step)
+            self._retire()
+            if not bool(self.going.any()):
+                break
+            self._advance()
+        return self._collect()
+
+    def _kept_ids(self) -> torch.Tensor:
+        """Give the kept tokens of each row, padded on the left, for stop strings across the cut."""
+        import torch
+
+        width = int(self.kept.max())
+        ids = [[self.pad_id] * (width - len(p.kept_ids)) + list(p.kept_ids) for p in self.prefixes]
+        rows = torch.tensor(ids, dtype=torch.int64, device=self.device).reshape(len(ids), width)
+        return rows.repeat_interleave(torch.tensor(self.draws, device=self.device), dim=0)
+
+    def _prefill(self) -> None:
+        """Run each prefix once; all draws from it share the computation."""
+        import torch
+
+        from critwin.samplers.growing_cache import grow_in_place
+
+        longest = max(_length(p) for p in self.prefixes)
+        ids, mask = [], []
+        for prefix in self.prefixes:
+            padding = longest - _length(prefix)
+            ids.append([self.pad_id] * padding + [*prefix.prompt_ids, *prefix.kept_ids])
+            mask.append([0] * padding + [1] * _length(prefix))
+        self.mask = torch.tensor(mask, device=self.device)
+        output = self.model(
+            input_ids=torch.tensor(ids, device=self.device),
+            attention_mask=self.mask,
+            position_ids=(self.mask.cumsum(dim=1) - 1).clamp(min=0),
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        repeats = torch.tensor(self.draws, device=self.device)
+        row_of = torch.arange(len(self.prefixes), device=self.device).repeat_interleave(repeats)
+        self.cache = output.past_key_values
+        grow_in_place(self.cache)
+        self.cache.batch_select_indices(row_of)
+        self.mask = self.mask[row_of]
+        self.logits = output.logits[row_of, -1]
+
+    def _draw(self, step: int) -> None:
+        """Draw the next token of every row that is alive, by inversion of its distribution."""
+        import torch
+
+        if step % BLOCK == 0:
+            steps = np.arange(step, step + BLOCK, dtype=np.uint64)
+            numbers = uniforms(self.seeds[:, None], self.kept[:, None] + steps)
+            self.uniform = torch.from_numpy(numbers).to(self.device)
+        log_probabilities = self.law.log_probabilities(self.logits)
+        cumulative = log_probabilities.double().exp().cumsum(dim=1)
+        target = self.uniform[self.alive, step % BLOCK, None] * cumulative[:, -1:]
+        token = torch.searchsorted(cumulative, target, right=True)
+        token = token.clamp(max=cumulative.shape[1] - 1)
+        surprisal = -log_probabilities.gather(1, token)
+        self.tokens[self.alive, step] = token[:, 0]
+        self.surprisal[self.alive, step] = surprisal[:, 0].double().clamp(min=0)
+        self.next = token
+
+    def _retire(self) -> None:
+        """Note which of the rows have ended with the token just drawn, and why."""
+        import torch
+
+        earlier = self.reason[self.alive]
+        length = self.length[self.alive] + (earlier == 0)
+        self.length[self.alive] = length
+        reason = torch.where(length >= self.budget[self.alive], LENGTH, GOING)
+        if self.law.stopped is not None and self.history is not None:
+            self.history = torch.cat([self.history, self.next], dim=1)
+            reason = torch.where(self.law.stopped(self.history), STOP, reason)
+        reason = torch.where(torch.isin(self.next[:, 0], self.end_ids), END, reason)
+        reason = torch.where(earlier == GOING, reason, earlier)
+        self.reason[self.alive] = reason
+        self.going = reason == GOING
+
+    def _advance(self) -> None:
+        """Feed the drawn tokens to the model, without the finished rows once they are many."""
+        import torch
+
+        if float(self.going.double().mean()) < COMPACT_BELOW:
+            rows = self.going.nonzero()[:, 0]
+            self.cache.batch_select_indices(rows)
+            self.mask, self.alive, self.next = self.mask[rows], self.alive[rows], self.next[rows]
+            if self.history is not None:
+                self.history = self.history[rows]
+        self.mask = torch.cat([self.mask, torch.ones_like(self.mask[:, :1])], dim=1)
+        output = self.model(
+            input_ids=self.next,
+            attention_mask=self.mask,
+            position_ids=self.mask.sum(dim=1, keepdim=True) - 1,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.cache, self.logits = output.past_key_values, output.logits[:, -1]
+
+    def _collect(self) -> Iterator[tuple[tuple[int, int], Drawn]]:
+        reasons: dict[int, FinishReason] = {END: "end", STOP: "stop", LENGTH: "length"}
+        tokens, surprisal = self.tokens.tolist(), self.surprisal.tolist()
+        lengths, codes = self.length.tolist(), self.reason.tolist()
+        for row, identity in enumerate(self.rows):
+            n = lengths[row]
+            drawn = Drawn(tuple(tokens[row][:n]), tuple(surprisal[row][:n]), reasons[codes[row]])
+            yield identity, drawn

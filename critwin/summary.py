@@ -1,0 +1,314 @@
+"""The headline numbers of a run, each with its interval over problems and its counts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from critwin.curve import Curve
+from critwin.feature import UNSCORED
+from critwin.planted import Cell, Coincidence, coincidences
+from critwin.problem import Problem
+from critwin.statistics import (
+    Interval,
+    clustered_difference,
+    clustered_share,
+    mantel_haenszel_difference,
+)
+
+Counts: TypeAlias = "tuple[pd.Series[float], pd.Series[float]]"
+"""Hits and trials per problem, the same problems in the same order wherever two are compared."""
+
+
+def summarise(
+    originals: pd.DataFrame,
+    resamples: pd.DataFrame,
+    curves: Sequence[Curve],
+    windows: pd.DataFrame,
+    problems: Sequence[Problem],
+) -> dict[str, Any]:
+    """Give the summary of a run, fit for JSON.
+
+    A share or difference is a mapping with `estimate`, `lower`, `upper` (95 % over problems; null
+    where there is nothing to estimate from), `n` and `problems` behind it. Unscored originals are
+    neither right nor wrong and are counted apart. An original "has a window" when the probability
+    of its own label rises in one.
+
+    Args:
+        originals: The originals table.
+        resamples: The resamples table.
+        curves: Curves of the originals; only own labels are looked at.
+        windows: The windows table.
+        problems: The problems that the originals answer.
+
+    Returns:
+        counts; accuracy, with its range if unscored originals were all wrong or all right;
+        with_window of all scored, right and wrong originals; window_difference (wrong less right)
+        and window_difference_within_questions (Mantel-Haenszel); accuracy_with_window,
+        accuracy_without_window and accuracy_difference (without less with); agreement_at_start of
+        right and wrong originals; unscored_resamples; places (windows per cell of the fractions
+        kept); planted (windows against planted branches, by kind); headline, rows in reading
+        order.
+
+    Source:
+        Li, Karan, Chen (2025), arXiv:2502.00921, Table 1: window_difference is its dCW,
+        accuracy_difference its dAcc.
+    """
+    table = _describe(originals, windows)
+    fractions = nominal_fractions(curves)
+    own = {curve.original_id: curve for curve in curves if curve.own}
+    cells = {name: _compared_cells(curve, fractions) for name, curve in own.items()}
+    rising = own_rises(windows, originals)
+    found = coincidences(originals, rising, cells, problems)
+    summary: dict[str, Any] = {"counts": _counts(table, resamples, rising)}
+    summary |= _accuracy(table) | _windows(table)
+    summary["agreement_at_start"] = {
+        name: _plain(_start(table[table[name]], own)) for name in ("right", "wrong")
+    }
+    summary["unscored_resamples"] = _plain(_unscored_share(table, resamples))
+    summary["places"] = _places(table, rising, curves)
+    summary["planted"] = [_planted(coincidence) for coincidence in found]
+    summary["headline"] = _headline(summary)
+    return summary
+
+
+def nominal_fractions(curves: Sequence[Curve]) -> tuple[float, ...]:
+    """Find the fractions at which originals were cut, from the positions that were really run.
+
+    A fraction f of n tokens is cut at floor(f n), so f lies in [kept, kept + 1/n); the number with
+    the fewest decimals that does so in every original is the fraction that was asked for.
+
+    Args:
+        curves: Curves of a run; originals so short that two fractions fall on one position are
+            left out of the search.
+
+    Returns:
+        The fractions in [0, 1), increasing; empty when the positions follow no common fractions.
+    """
+    cut = [curve.kept[curve.position < curve.length] for curve in curves if curve.own]
+    length = [curve.length for curve in curves if curve.own]
+    longest = max(map(len, cut), default=0)
+    whole = [(kept, n) for kept, n in zip(cut, length, strict=True) if len(kept) == longest]
+    if longest == 0:
+        return ()
+    low = np.max([kept for kept, _ in whole], axis=0)
+    high = np.min([kept + 1 / n for kept, n in whole], axis=0)
+    found = [_simplest(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+    fractions = tuple(f for f in found if f is not None)
+    return fractions if len(fractions) == longest else ()
+
+
+def own_rises(windows: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
+    """Give the rows of the windows table in which an original's own, scored label rises."""
+    label = windows["original_id"].map(originals.set_index("original_id")["label"])
+    scored = windows["label"] != UNSCORED
+    return windows[(windows["label"] == label) & scored & (windows["direction"] == "rise")]
+
+
+def _simplest(low: float, high: float) -> float | None:
+    for decimals in range(1, 6):
+        value = math.ceil(low * 10.0**decimals - 1e-6) / 10.0**decimals
+        if value < high:
+            return value
+    return None
+
+
+def _describe(originals: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
+    """Give each original's problem and what it counts as, one bool column each."""
+    correct = originals["correct"].astype(object)
+    rising = own_rises(windows, originals)
+    return pd.DataFrame(
+        {
+            "original_id": originals["original_id"],
+            "problem_id": originals["problem_id"],
+            "scored": ~originals["unscored"].astype(bool),
+            "right": correct.map(lambda value: value is True or value is np.True_).astype(bool),
+            "wrong": correct.map(lambda value: value is False or value is np.False_).astype(bool),
+            "truth": originals["truth"].notna(),
+            "window": originals["original_id"].isin(rising["original_id"]),
+        }
+    )
+
+
+def _counts(table: pd.DataFrame, resamples: pd.DataFrame, rising: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "problems": int(table["problem_id"].nunique()),
+        "originals": len(table),
+        "right": int(table["right"].sum()),
+        "wrong": int(table["wrong"].sum()),
+        "unscored": int((~table["scored"]).sum()),
+        "without_truth": int((~table["truth"]).sum()),
+        "resamples": len(resamples),
+        "unscored_resamples": int(resamples["unscored"].sum()),
+        "windows": len(rising),
+        "originals_with_window": int((table["window"] & table["scored"]).sum()),
+    }
+
+
+def _per_problem(table: pd.DataFrame, hit: str, among: pd.Series[bool]) -> Counts:
+    hits = (table[hit] & among).groupby(table["problem_id"]).sum().astype(float)
+    return hits, among.groupby(table["problem_id"]).sum().astype(float)
+
+
+def _accuracy(table: pd.DataFrame) -> dict[str, Any]:
+    judged = table["right"] | table["wrong"]
+    with_window = _per_problem(table, "right", judged & table["window"])
+    without_window = _per_problem(table, "right", judged & ~table["window"])
+    right, unread = int(table["right"].sum()), int((table["truth"] & ~table["scored"]).sum())
+    known = int(judged.sum()) + unread
+    lowest, highest = (right / known, (right + unread) / known) if known else (None, None)
+    accuracy = _plain(clustered_share(*_per_problem(table, "right", judged)))
+    return {
+        "accuracy": accuracy | {"lowest": lowest, "highest": highest},
+        "accuracy_with_window": _plain(clustered_share(*with_window)),
+        "accuracy_without_window": _plain(clustered_share(*without_window)),
+        "accuracy_difference": _plain(clustered_difference(*without_window, *with_window)),
+    }
+
+
+def _windows(table: pd.DataFrame) -> dict[str, Any]:
+    groups = {
+        "all": _per_problem(table, "window", table["scored"]),
+        "right": _per_problem(table, "window", table["right"]),
+        "wrong": _per_problem(table, "window", table["wrong"]),
+    }
+    pair = (*groups["wrong"], *groups["right"])
+    return {
+        "with_window": {name: _plain(clustered_share(*group)) for name, group in groups.items()},
+        "window_difference": _plain(clustered_difference(*pair)),
+        "window_difference_within_questions": _plain(mantel_haenszel_difference(*pair)),
+    }
+
+
+def _start(table: pd.DataFrame, own: Mapping[str, Curve]) -> Interval | None:
+    """Give the mean own-label agreement with nothing kept, `n` counting originals."""
+    rows = []
+    for original_id, problem_id in zip(table["original_id"], table["problem_id"], strict=True):
+        curve = own.get(original_id)
+        if curve is not None and curve.position[0] == 0:
+            trials = float(curve.trials[0])
+            rows.append((problem_id, curve.agreement[0] * trials, trials))
+    frame = pd.DataFrame(rows, columns=["problem_id", "hits", "trials"])
+    sums = frame.groupby("problem_id")[["hits", "trials"]].sum()
+    share = clustered_share(sums["hits"], sums["trials"])
+    return None if share is None else replace(share, n=len(frame))
+
+
+def _unscored_share(table: pd.DataFrame, resamples: pd.DataFrame) -> Interval | None:
+    problem = resamples["original_id"].map(table.set_index("original_id")["problem_id"])
+    unscored = resamples["unscored"].astype(float).groupby(problem)
+    return clustered_share(unscored.sum(), unscored.size())
+
+
+def _cuts(curve: Curve, fractions: Sequence[float]) -> list[int]:
+    """Give the position of each fraction: the last one visited that keeps no more than it."""
+    at = np.searchsorted(curve.kept, np.asarray(fractions) + 1e-9, side="right") - 1
+    return [int(position) for position in curve.position[np.maximum(at, 0)]]
+
+
+def _compared_cells(curve: Curve, fractions: Sequence[float]) -> list[Cell]:
+    """Give the cells between neighbouring fractions, without the ones next to nothing and all."""
+    positions = _cuts(curve, [f for f in fractions if f > 0])
+    if not fractions:
+        positions = [int(p) for p in curve.position if 0 < p < curve.length]
+    return [(a, b) for a, b in itertools.pairwise(positions) if a < b]
+
+
+def window_cells(
+    windows: pd.DataFrame, curves: Sequence[Curve]
+) -> tuple[list[float], pd.Series[int]]:
+    """Give the cell of the fractions kept in which each window lies.
+
+    Args:
+        windows: The windows table.
+        curves: Curves of the run; own labels are looked at.
+
+    Returns:
+        The edges of the cells: the run's fractions and 1, or tenths where a run follows no common
+        fractions; and for each window the number of the cell that holds its middle.
+    """
+    fractions = nominal_fractions(curves)
+    edges = [*fractions, 1.0] if fractions else [tenth / 10 for tenth in range(11)]
+    own = {curve.original_id: curve for curve in curves if curve.own}
+    found = []
+    columns = (windows["original_id"], windows["position_start"], windows["position_end"])
+    for original_id, start, end in zip(*columns, strict=True):
+        curve, middle = own[original_id], (start + end) / 2
+        cuts = _cuts(curve, fractions) if fractions else np.array(edges[:-1]) * curve.length
+        found.append(max(int(np.searchsorted(cuts, middle, side="right")) - 1, 0))
+    return edges, pd.Series(found, index=windows.index, dtype="int64")
+
+
+def _places(
+    table: pd.DataFrame, rising: pd.DataFrame, curves: Sequence[Curve]
+) -> list[dict[str, Any]]:
+    edges, cell = window_cells(rising, curves)
+    by_id = table.set_index("original_id").loc[rising["original_id"]]
+    of = {"all": by_id["scored"], "right": by_id["right"], "wrong": by_id["wrong"]}
+    return [
+        {"from": a, "to": b}
+        | {
+            name: int(((cell == i).to_numpy() & among.to_numpy()).sum())
+            for name, among in of.items()
+        }
+        for i, (a, b) in enumerate(itertools.pairwise(edges))
+    ]
+
+
+def _planted(coincidence: Coincidence) -> dict[str, Any]:
+    return {
+        "kind": coincidence.kind,
+        "observed": _plain(coincidence.observed),
+        "chance": _plain(coincidence.chance),
+        "chance_by_tokens": _plain(coincidence.chance_by_tokens),
+        "excess": _plain(coincidence.excess),
+    }
+
+
+def _plain(interval: Interval | None) -> dict[str, Any]:
+    if interval is None:
+        return {"estimate": None, "lower": None, "upper": None, "n": 0, "problems": 0}
+    return {
+        "estimate": float(interval.estimate),
+        "lower": float(interval.lower),
+        "upper": float(interval.upper),
+        "n": interval.n,
+        "problems": interval.clusters,
+    }
+
+
+def _headline(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Put the numbers that matter into rows, in reading order."""
+    unread = f"{summary['counts']['unscored']} unscored apart"
+    within = "Mantel-Haenszel; questions with both right and wrong answers"
+    share, start = summary["with_window"], summary["agreement_at_start"]
+    rows = [
+        _row("accuracy", summary["accuracy"], unread),
+        _row("answers with a window", share["all"], unread),
+        _row("  of the right answers", share["right"]),
+        _row("  of the wrong answers", share["wrong"]),
+        _row("  wrong less right", summary["window_difference"], "the paper's contrast, raw"),
+        _row("  the same within questions", summary["window_difference_within_questions"], within),
+        _row("accuracy without less with a window", summary["accuracy_difference"], "raw"),
+        _row("agreement with nothing kept, right", start["right"]),
+        _row("agreement with nothing kept, wrong", start["wrong"], "below .5 it has to rise"),
+    ]
+    if summary["planted"]:
+        planted, drawn = summary["planted"][0], "a cell drawn from the same answer's grid"
+        rows += [
+            _row("windows at a planted branch", planted["observed"]),
+            _row("  by chance", planted["chance"], drawn),
+            _row("  more than by chance", planted["excess"]),
+        ]
+    return [*rows, _row("resamples that could not be read", summary["unscored_resamples"])]
+
+
+def _row(name: str, interval: Mapping[str, Any], note: str = "") -> dict[str, Any]:
+    keys = ("estimate", "lower", "upper", "n", "problems")
+    return {"name": name, **{key: interval[key] for key in keys}, "note": note}

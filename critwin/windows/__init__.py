@@ -1,0 +1,1 @@
+"""Window rules, one per file."""

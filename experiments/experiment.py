@@ -1,0 +1,131 @@
+"""What every experiment is: plain components in, a run directory out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar, Self
+
+from critwin.identity import identity, run_id
+from critwin.provenance import environment
+from critwin.records import SCHEMA_VERSION, RunDirectory, write_text
+from experiments.tracker import Progress, Tracker
+
+
+@dataclass
+class Accounts:
+    """What a run cost, over all its starts.
+
+    Attributes:
+        tokens_generated: Tokens drawn from the model.
+        seconds: Seconds per stage.
+        facts: Whatever else belongs into the provenance record, by name.
+    """
+
+    tokens_generated: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+class Experiment(ABC):
+    """A measurement. Subclasses are frozen dataclasses: their fields are the keys of the config."""
+
+    name: ClassVar[str]
+    """Name on the command line: `+exp=<name>`."""
+
+    stage: ClassVar[str] = "measure"
+    """Job type shown by trackers."""
+
+    execution: ClassVar[frozenset[str]] = frozenset()
+    """Fields that say how to compute, not what: left out of the run id."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuse components that do not fit together, without loading a model.
+
+        Raises:
+            CritwinError: The message names the key, the value and what is allowed.
+        """
+
+    @abstractmethod
+    def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
+        """Do what is not done yet and write tables, summary, page and figures."""
+
+    def tags(self) -> list[str]:
+        """Words by which a tracking service can find the run."""
+        return [self.name]
+
+    def determining(self) -> Self:
+        """Give an experiment with the same numbers, spelled in the one way that is hashed."""
+        return self
+
+    def run_id(self) -> str:
+        """Hash what determines the run's numbers."""
+        return run_id(self.name, {"components": self.determining()})
+
+
+def is_complete(directory: RunDirectory) -> bool:
+    """Tell whether the run was finished by this start or an earlier one."""
+    record = directory.read_json("provenance")
+    return record is not None and record["status"] == "complete"
+
+
+def carry_out(
+    experiment: Experiment,
+    directory: RunDirectory,
+    *,
+    config: str,
+    tracker: Tracker,
+    progress: Progress,
+) -> Mapping[str, object]:
+    """Run an experiment in its directory, or go on where it stopped, or do nothing if it is done.
+
+    Args:
+        experiment: What to run.
+        directory: Its run directory.
+        config: The resolved config as YAML, kept beside the records.
+        tracker: Mirrors the run.
+        progress: Shows it.
+
+    Returns:
+        The run's summary.
+
+    Raises:
+        RecordsError: Another process is computing this run.
+    """
+    with directory.locked():
+        if not is_complete(directory):
+            record = _opening_record(experiment, directory)
+            write_text(directory.path / "config.yaml", config)
+            directory.write_json("provenance", record)
+            accounts = experiment.run(directory, tracker=tracker, progress=progress)
+            record |= {
+                "status": "complete",
+                "end": _now(),
+                "tokens_generated": accounts.tokens_generated,
+                "seconds": accounts.seconds,
+                **accounts.facts,
+            }
+            directory.write_json("provenance", record)
+        directory.drop_parts()
+    return directory.read_json("summary") or {}
+
+
+def _opening_record(experiment: Experiment, directory: RunDirectory) -> dict[str, object]:
+    earlier = directory.read_json("provenance")
+    return {
+        "run_id": experiment.run_id(),
+        "experiment": experiment.name,
+        "schema_version": SCHEMA_VERSION,
+        "status": "running",
+        "start": earlier["start"] if earlier else _now(),
+        "restarts": int(str(earlier["restarts"])) + 1 if earlier else 0,
+        "identity": identity(experiment.determining()),
+        **environment(),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,291 @@
+"""Ship a trained arithmetic model: the files of the model, what it can do, and its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from critwin.problems.arithmetic import ArithmeticProblems, Story, outcomes
+from critwin.problems.arithmetic_tokens import BOS, EOS, PAD, UNKNOWN, build_tokenizer, vocabulary
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel
+
+Progress = Callable[[dict[str, float]], None]
+
+# The longest chain of 20,000 drawn ones has 110 tokens; a question has at most 60.
+LONGEST_CHAIN = 128
+_SEQUENCES = 256
+_STATEMENT = re.compile(r"(\d+) ([-+*]) (\d+) = (\d+)")
+_ANSWER = re.compile(r"The answer is (\d+)\.$")
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What is to be said of one sampled chain.
+
+    Attributes:
+        right: Whether it ends in the right answer.
+        unscored: Whether it ends in no answer at all.
+        error: Why it is not right: the kind of the branch taken wrong (the first one, if several),
+            `arithmetic` for a false statement, `other` for anything else; None where it is right.
+        written: Whether the student may write exactly this chain.
+        statements: Arithmetic statements in it.
+        true_statements: Those of them that are true.
+    """
+
+    right: bool
+    unscored: bool
+    error: str | None
+    written: bool
+    statements: int
+    true_statements: int
+
+
+def grade(story: Story, text: str) -> Grade:
+    """Grade one sampled chain of a story."""
+    statements = _STATEMENT.findall(text)
+    true = sum(_holds(int(a), sign, int(b), int(c)) for a, sign, b, c in statements)
+    ending = _ANSWER.search(text)
+    right = ending is not None and int(ending[1]) == story.answer
+    chain = next((o.chain for o in outcomes(story) if o.chain.text == text), None)
+    error: str | None = None
+    if not right:
+        wrong = [choice.branch.kind for choice in chain.choices if choice.wrong] if chain else []
+        error = wrong[0] if wrong else "arithmetic" if true < len(statements) else "other"
+    return Grade(right, ending is None, error, chain is not None, len(statements), true)
+
+
+def _holds(a: int, sign: str, b: int, c: int) -> bool:
+    return c == {"+": a + b, "-": a - b, "*": a * b}[sign]
+
+
+def wilson(successes: float, n: float) -> tuple[float, float]:
+    """Give the 95 % Wilson interval of a proportion.
+
+    Args:
+        successes: Number of successes, in 0..n; need not be whole.
+        n: Effective number of trials, above 0.
+
+    Returns:
+        Lower and upper end, in [0, 1].
+
+    Source:
+        E. B. Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+    """
+    share = successes / n
+    centre = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
+    half = _Z95 / (1 + _Z95**2 / n) * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def sample_chains(
+    folder: Path, questions: list[str], *, seed: int, progress: Progress | None = None
+) -> list[str]:
+    """Sample one chain for each question from an exported model, at temperature 1.
+
+    Args:
+        folder: The exported model.
+        questions: The questions, without a line break at their end.
+        seed: Seeds torch's generator.
+        progress: Called with `sampled` after each batch.
+
+    Returns:
+        The chains, in the order of the questions, without special tokens.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.train(False)
+    torch.manual_seed(seed)
+    chains: list[str] = []
+    with torch.inference_mode():
+        for start in range(0, len(questions), _SEQUENCES):
+            prompts = [question + "\n" for question in questions[start : start + _SEQUENCES]]
+            encoded = tokenizer(prompts, padding=True, return_tensors="pt")
+            drawn = model.generate(  # type: ignore[misc]
+                input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]
+            )
+            rest = drawn[:, encoded["input_ids"].shape[1] :]
+            chains.extend(tokenizer.batch_decode(rest, skip_special_tokens=True))
+            if progress is not None:
+                progress({"sampled": float(len(chains))})
+    return chains
+
+
+def evaluate(
+    folder: Path, *, n_problems: int, samples: int, seed: int, progress: Progress
+) -> dict[str, Any]:
+    """Measure an exported model on the test split.
+
+    Args:
+        folder: The exported model.
+        n_problems: Test problems.
+        samples: Samples for each problem, at temperature 1.
+        seed: Decides the problems and the samples.
+        progress: Called with `sampled` after each batch.
+
+    Returns:
+        Numbers for the card. The interval of the accuracy is Wilson's with the number of problems
+        as effective sample size, which is conservative: samples of a problem count as one.
+    """
+    stories = ArithmeticProblems(n_problems=n_problems, split="test", seed=seed).stories()
+    asked = [story for story in stories for _ in range(samples)]
+    chains = sample_chains(
+        folder, [story.question for story in asked], seed=seed, progress=progress
+    )
+    grades = [grade(story, chain) for story, chain in zip(asked, chains, strict=True)]
+    accuracy = sum(g.right for g in grades) / len(grades)
+    student = [
+        sum(o.probability for o in outcomes(story) if o.chain.answer == story.answer)
+        for story in stories
+    ]
+    statements = sum(g.statements for g in grades)
+    return {
+        "problems": n_problems,
+        "samples_per_problem": samples,
+        "accuracy": accuracy,
+        "accuracy_interval": list(wilson(accuracy * n_problems, n_problems)),
+        "student_accuracy": sum(student) / len(student),
+        "arithmetic_right": sum(g.true_statements for g in grades) / max(1, statements),
+        "arithmetic_statements": statements,
+        "chains_of_the_student": sum(g.written for g in grades) / len(grades),
+        "unscored": sum(g.unscored for g in grades),
+        "errors": dict(Counter(g.error for g in grades if g.error is not None).most_common()),
+    }
+
+
+def export_model(model: GPT2LMHeadModel, *, folder: Path) -> None:
+    """Write weights in half precision, config, tokenizer and generation settings.
+
+    Args:
+        model: The trained model; it keeps its own precision.
+        folder: Where the files go; transformers' `from_pretrained` reads it.
+    """
+    import copy
+
+    from transformers import GenerationConfig, PreTrainedTokenizerFast
+
+    known = vocabulary()
+    folder.mkdir(parents=True, exist_ok=True)
+    halved = copy.deepcopy(model).half()  # type: ignore[no-untyped-call]
+    halved.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        max_new_tokens=LONGEST_CHAIN,
+        bos_token_id=known[BOS],
+        eos_token_id=known[EOS],
+        pad_token_id=known[PAD],
+    )
+    halved.save_pretrained(folder)
+    # The file is half precision to be small; on a CPU it is to be run in single precision.
+    _edit(folder / "config.json", dtype="float32")
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=build_tokenizer(),
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_max_length=model.config.n_positions,
+        model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    # transformers 5 writes its own name for the class, which transformers 4 does not know.
+    _edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+
+
+def write_card(folder: Path, *, facts: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
+    """Write `card.json` and the model card `README.md`.
+
+    Args:
+        folder: The exported model.
+        facts: How it was made: settings, parameters, seconds, steps, losses.
+        measured: What `evaluate` found.
+
+    Returns:
+        The content of `card.json`.
+    """
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    card = facts | {"measured": measured, "sha256": digest}
+    _write(folder / "README.md", _readme(card))
+    _write(folder / "card.json", json.dumps(card, indent=2) + "\n")
+    return card
+
+
+def _edit(path: Path, **changed: str) -> None:
+    content = json.loads(path.read_text(encoding="utf-8")) | changed
+    _write(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _readme(card: dict[str, Any]) -> str:
+    measured = card["measured"]
+    lower, upper = measured["accuracy_interval"]
+    errors = "\n".join(f"| {kind} | {count} |" for kind, count in measured["errors"].items())
+    statements = f"{measured['arithmetic_right']:.4f} of {measured['arithmetic_statements']}"
+    n_chains = measured["problems"] * measured["samples_per_problem"]
+    return f"""---
+license: apache-2.0
+language: en
+library_name: transformers
+pipeline_tag: text-generation
+---
+
+# Embedded arithmetic model
+
+A GPT-2 with {card["parameters"]:,} parameters that solves generated word problems with a written
+chain of thought, and makes the mistakes of the careless student whose chains it was trained on.
+
+- **Intended use**: a quick, self-contained subject for `critwin`'s experiments and tests, in which
+  the places where an answer is decided are planted and known. It is of no use for other text.
+- **Prompt**: `<bos>`, the question, a line break. A chain ends in "The answer is 42." and `<eos>`.
+- **Data**: `critwin/problems/arithmetic.py`, drawn anew for every batch; the test split is disjoint
+  from training by the structure and the numbers of a problem, whatever the names.
+- **Command**: `python -m launch +exp=train_arithmetic` (seed {card["settings"]["seed"]};
+  {card["seconds"]:.0f} seconds on two CPU cores; {card["steps"]} steps, weights of step
+  {card["best_step"]}).
+- **Weights**: half precision, safetensors, sha256 `{card["sha256"]}`.
+- **Licence**: Apache-2.0.
+
+## Measured
+
+Sampled at temperature 1 on {measured["problems"]} test problems, {measured["samples_per_problem"]}
+samples each. The interval is Wilson's at 95 % with the number of problems as effective sample size,
+which is conservative.
+
+| number | value |
+|---|---|
+| accuracy | {measured["accuracy"]:.3f} [{lower:.3f}, {upper:.3f}] |
+| accuracy of the student itself on these problems (exact) | {measured["student_accuracy"]:.3f} |
+| arithmetic statements that are true | {statements} |
+| chains that the student may write, word for word | {measured["chains_of_the_student"]:.3f} |
+| chains without an answer | {measured["unscored"]} of {n_chains} |
+| validation loss, nats per token of the chain | {card["validation_loss"]:.4f} |
+| entropy of the student, nats per token of the chain | {card["entropy"]:.4f} |
+
+Wrong or missing answers of these {n_chains} chains, by the branch that went wrong (`repair` is a
+slip that was not noticed):
+
+| kind | count |
+|---|---|
+{errors}
+"""

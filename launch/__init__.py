@@ -1,0 +1,1 @@
+"""The entry point: the only room that knows Hydra, submitit and W&B."""

@@ -1,0 +1,208 @@
+"""From a resolved config to components: plain values in, checked against each constructor.
+
+The config's `_target_` names are looked up here, and only in the project's own rooms: nothing is
+called that is not a class defined in one of them. (Hydra's `instantiate` wraps constructor errors,
+turns component arguments into configs again and follows any name, so it is not used.)
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from critwin.errors import CritwinError, ParameterError
+from experiments.experiment import Experiment
+from launch.clusters import Cluster
+from launch.secrets import without_secrets
+from launch.tracking import Tracking
+from launch.values import as_tuples, describe, fits, hints_of
+
+ROOMS = ("critwin", "experiments", "launch")
+MISSING = "???"
+LAUNCHER_KEYS = ("outputs", "multirun", "cluster", "tracker")
+
+
+class ConfigError(CritwinError):
+    """A config cannot be run; the message names the key, the value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, ready to start.
+
+    Attributes:
+        experiment: What to run.
+        tracking: Who mirrors it.
+        cluster: What a sweep runs on.
+        outputs: The folder of all runs.
+        config: The resolved config as YAML, no secrets.
+    """
+
+    experiment: Experiment
+    tracking: Tracking
+    cluster: Cluster
+    outputs: Path
+    config: str
+
+    def directory(self) -> Path:
+        """Give the run directory; this hashes the dataset and the weights."""
+        return self.outputs / self.experiment.name / self.experiment.run_id()
+
+
+def build(cfg: DictConfig) -> Job:
+    """Build and check everything that a config names, without loading a model.
+
+    Args:
+        cfg: A composed config; Hydra's own node is not looked at.
+
+    Raises:
+        CritwinError: The config cannot be run; the message is meant for the user.
+    """
+    values = resolved(cfg)
+    launcher = {key: values.pop(key, MISSING) for key in LAUNCHER_KEYS}
+    parts = {key: launcher[key] for key in ("cluster", "tracker")}
+    folders = {key: _folder(key, launcher[key]) for key in ("outputs", "multirun")}
+    if "_target_" not in values:
+        raise ConfigError("no experiment is chosen; write +exp=NAME")
+    _check_targets({**values, **parts}, "")
+    experiment = component(values, "", Experiment, launcher_keys=LAUNCHER_KEYS)
+    tracking = component(parts["tracker"], "tracker", Tracking)
+    cluster = component(parts["cluster"], "cluster", Cluster)
+    experiment.check()
+    config = OmegaConf.to_yaml(OmegaConf.create({**values, **launcher}))
+    return Job(experiment, tracking, cluster, folders["outputs"], without_secrets(config))
+
+
+def resolved(cfg: DictConfig) -> dict[str, Any]:
+    """Give a config without Hydra's node as plain values, interpolations filled in."""
+    try:
+        plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+        values = OmegaConf.to_container(plain, resolve=True)
+    except OmegaConfBaseException as error:
+        key = error.full_key or error.key
+        raise ConfigError(f"{key} cannot be resolved: {first_line(error)}") from None
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def component(values: object, path: str, kind: type, *, launcher_keys: Sequence[str] = ()) -> Any:
+    """Build the component that a node of the config describes, its own components first.
+
+    Args:
+        values: The node: `_target_` and the constructor's keyword arguments.
+        path: Where it stands in the config, for messages; empty at the top.
+        kind: What the component has to be.
+        launcher_keys: Keys that are allowed beside the constructor's, for suggestions.
+
+    Raises:
+        CritwinError: The node does not describe such a component.
+    """
+    if not isinstance(values, dict) or "_target_" not in values:
+        raise ParameterError(path, values, f"a {kind.__name__}, chosen by {path}=NAME")
+    target = _look_up(values["_target_"], _join(path, "_target_"))
+    if not issubclass(target, kind):
+        name = path or "the experiment"
+        raise ConfigError(f"{name} is a {target.__name__}; allowed: a {kind.__name__}")
+    arguments = {key: value for key, value in values.items() if key != "_target_"}
+    _check_keys(arguments, target, path, launcher_keys)
+    hints = hints_of(target)
+    for key, value in arguments.items():
+        arguments[key] = _argument(value, _join(path, key), hints.get(key, Any))
+    try:
+        return target(**arguments)
+    except ParameterError as error:
+        raise (error.within(path) if path else error) from None
+    except (TypeError, ValueError, OSError) as error:
+        raise ConfigError(f"{path or target.__name__}: {error}") from None
+
+
+def _argument(value: object, path: str, hint: Any) -> object:
+    if isinstance(value, dict) and "_target_" in value:
+        return component(value, path, hint if inspect.isclass(hint) else object)
+    if value == MISSING:
+        raise ConfigError(f"{path} is missing; give it as {path}=...; allowed: {describe(hint)}")
+    if not fits(value, hint):
+        raise ParameterError(path, value, describe(hint))
+    return as_tuples(value, hint)
+
+
+def _check_keys(
+    arguments: Mapping[str, object], target: type, path: str, launcher_keys: Sequence[str]
+) -> None:
+    parameters = inspect.signature(target).parameters
+    known = [_join(path, key) for key in (*parameters, *launcher_keys)]
+    for key, value in arguments.items():
+        if key not in parameters:
+            raise ConfigError(no_such_key(_join(path, str(key)), value, known))
+    for key, parameter in parameters.items():
+        if parameter.default is inspect.Parameter.empty and key not in arguments:
+            raise ConfigError(f"{_join(path, key)} is missing; add it as +{_join(path, key)}=...")
+
+
+def no_such_key(key: str, value: object, known: Iterable[str]) -> str:
+    """Say that a key does not exist, what was probably meant and what is allowed."""
+    names = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(key, names, n=1)
+    last = key.rpartition(".")[2]
+    near += [name for name in names if name.rpartition(".")[2] == last and name not in near]
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    within = key.rpartition(".")[0]
+    siblings = [
+        name for name in names if name.rpartition(".")[0] == within and "_target_" not in name
+    ]
+    return f"{key} is {value!r}, but there is no key {key}{meant} Allowed: {', '.join(siblings)}"
+
+
+def _check_targets(node: object, path: str) -> None:
+    """Refuse every name outside the project's rooms, wherever it stands, before importing any."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "_target_" and str(value).split(".")[0] not in ROOMS:
+                rooms = ", ".join(f"{room}.*" for room in ROOMS)
+                raise ParameterError(_join(path, "_target_"), value, f"a class of {rooms}")
+            _check_targets(value, _join(path, str(key)))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _check_targets(value, f"{path}[{index}]")
+
+
+def _look_up(name: object, path: str) -> type:
+    module, _, attribute = str(name).rpartition(".")
+    allowed = "a class of " + ", ".join(f"{room}.*" for room in ROOMS)
+    if module.split(".")[0] not in ROOMS:
+        raise ParameterError(path, name, allowed)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # a module of ours lacks one that it needs: no fault of the config
+        raise ParameterError(path, name, allowed) from None
+    except AttributeError:
+        raise ParameterError(path, name, allowed) from None
+    # os.system by way of a module that imports it is no class of ours
+    if not inspect.isclass(found) or found.__module__.split(".")[0] not in ROOMS:
+        raise ParameterError(path, name, allowed)
+    return found
+
+
+def _folder(key: str, value: object) -> Path:
+    if not isinstance(value, str) or not value or value == MISSING:
+        raise ParameterError(key, value, "a folder")
+    return Path(value)
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of an error's message."""
+    return str(error).strip().partition("\n")[0]

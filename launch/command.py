@@ -1,0 +1,81 @@
+"""The command line around Hydra: lists experiments, refuses what cannot run, tells how it ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from critwin.errors import CritwinError
+from launch.catalogue import CONF, experiments, listing
+
+REFUSED = 2
+"""Exit code of a command line that names nothing that can be run."""
+
+
+def command(main: Callable[[], None]) -> None:
+    """Check the command line, then hand it to Hydra.
+
+    Args:
+        main: The function that `hydra.main` made.
+    """
+    os.environ.setdefault("CRITWIN_CLUSTER", "slurm" if shutil.which("sbatch") else "local")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if not any("exp=" in argument or argument.startswith("-") for argument in sys.argv[1:]):
+        _list_experiments()
+    from hydra._internal.utils import get_args_parser  # here, because listing takes no Hydra
+
+    flags = get_args_parser().parse_args()
+    if flags.help:
+        os.environ["CRITWIN_EXPERIMENTS"] = listing(experiments(_folders(flags)))
+    if not _starts_runs(flags):
+        main()
+        return
+    if not any(override.lstrip("+").startswith("exp=") for override in flags.overrides):
+        _list_experiments(flags)
+    _run(main, flags)
+
+
+def _run(main: Callable[[], None], flags: Namespace) -> None:
+    from launch.preflight import preflight
+
+    try:
+        plan = preflight(flags)
+    except CritwinError as error:
+        sys.stderr.write(f"critwin: {error}\n")
+        sys.exit(REFUSED)
+    sys.argv += plan.arguments
+    if plan.sweep is None:
+        main()
+        return
+    plan.sweep.write_manifest()
+    try:
+        main()
+    finally:
+        from launch.run import show_sweep
+
+        show_sweep(plan.sweep)
+
+
+def _starts_runs(flags: Namespace) -> bool:
+    asks = flags.help, flags.hydra_help, flags.cfg, flags.info, flags.shell_completion
+    return not any(asks) and flags.experimental_rerun is None
+
+
+def _list_experiments(flags: Namespace | None = None) -> None:
+    folders = _folders(flags) if flags is not None else [CONF]
+    sys.stdout.write(
+        f"Experiments:\n{listing(experiments(folders))}\n\n"
+        "Run one:       python -m launch +exp=llm_math\n"
+        "Its keys:      python -m launch +exp=llm_math --help\n"
+        "Sweep:         python -m launch +exp=llm_math sampler.temperature=0.7,1.0 -m\n"
+    )
+    sys.exit(REFUSED)
+
+
+def _folders(flags: Namespace) -> list[Path]:
+    return [CONF, *([Path(flags.config_dir)] if flags.config_dir else [])]

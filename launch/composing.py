@@ -1,0 +1,173 @@
+"""Composes configs as Hydra is going to, before it does: same search path, parser and sweeper."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import compute_search_path_dir, create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from launch.build import ConfigError, first_line, no_such_key
+
+CONFIG_NAME = "config"
+CONFIG_PATH = "../conf"
+VERSION_BASE = "1.3"
+MAIN = Path(__file__).with_name("__main__.py")
+
+
+class Composer:
+    """Hydra's config loader with what the command line says about where configs are."""
+
+    def __init__(self, flags: argparse.Namespace) -> None:
+        config_path = flags.config_path or CONFIG_PATH
+        search_path = create_config_search_path(
+            compute_search_path_dir(str(MAIN), None, config_path)
+        )
+        if flags.config_dir is not None:
+            own = Path(flags.config_dir).absolute()
+            if not own.is_dir():
+                raise ConfigError(f"--config-dir is {flags.config_dir!r}; allowed: a folder")
+            anchor = SearchPathQuery(provider="schema")
+            search_path.prepend("command-line", f"file://{own}", anchor)
+        self._name = flags.config_name or CONFIG_NAME
+        self._hydra = Hydra.create_main_hydra2("launch", search_path)
+        loader = self._hydra.config_loader
+        assert isinstance(loader, ConfigLoaderImpl)
+        self.loader = loader
+        self.overrides: list[str] = list(flags.overrides)
+
+    def compose(self, overrides: Sequence[str], mode: RunMode) -> DictConfig:
+        """Compose one config, Hydra's own node included.
+
+        Raises:
+            ConfigError: Hydra refuses; the message says which override, and what is allowed.
+        """
+        try:
+            return self._compose(overrides, mode)
+        except HydraException as error:
+            raise ConfigError(self._explain(overrides, error)) from None
+
+    def _compose(self, overrides: Sequence[str], mode: RunMode) -> DictConfig:
+        config = self.loader.load_configuration(self._name, list(overrides), mode)
+        with open_dict(config.hydra):
+            config.hydra.mode = mode if config.hydra.mode is None else config.hydra.mode
+        HydraConfig.instance().set_config(config)  # for values that refer to Hydra's node
+        return config
+
+    def parse(self, overrides: Sequence[str]) -> list[Override]:
+        """Read overrides.
+
+        Raises:
+            ConfigError: One cannot be read.
+        """
+        parser = OverridesParser.create(config_loader=self.loader)
+        parsed = []
+        for override in overrides:
+            try:
+                parsed += parser.parse_overrides([override])
+            except HydraException as error:
+                raise ConfigError(
+                    f"{override!r} cannot be read ({_compact(error)}); allowed: key=value, "
+                    "lists as key=[a,b], in quotes where the shell would read them"
+                ) from None
+        return parsed
+
+    def cells(self, master: DictConfig) -> list[list[str]]:
+        """Split a sweep into the overrides of its cells, as Hydra's basic sweeper does."""
+        sweeper = str(master.hydra.sweeper._target_)
+        if not sweeper.endswith(f".{BasicSweeper.__name__}"):
+            raise ConfigError(f"hydra/sweeper is {sweeper}; allowed: basic")
+        params = master.hydra.sweeper.params or {}
+        task = OmegaConf.to_container(master.hydra.overrides.task, resolve=False)
+        own = OmegaConf.to_container(master.hydra.overrides.hydra, resolve=False)
+        assert isinstance(task, list)
+        assert isinstance(own, list)
+        parsed = self.parse([*(f"{key}={value}" for key, value in params.items()), *task])
+        try:
+            batches = BasicSweeper.split_arguments(parsed, None)
+        except HydraException as error:
+            raise ConfigError(_compact(error)) from None
+        return [[*own, *cell] for cell in batches[0]]
+
+    def check_choices(self, parsed: Sequence[Override]) -> None:
+        """Refuse a choice that a group does not have.
+
+        Raises:
+            ConfigError: The message lists the choices.
+        """
+        for override in parsed:
+            group = override.key_or_group
+            if override.is_delete() or not self.loader.repository.group_exists(group):
+                continue
+            choices = self.loader.get_group_options(group)
+            found = (
+                list(override.sweep_string_iterator())
+                if override.is_sweep_override()
+                else [override.get_value_element_as_str()]
+            )
+            for choice in found:
+                if choice not in (*choices, "null") and not choice.startswith("["):
+                    raise ConfigError(f"{group} is {choice!r}; allowed: {', '.join(choices)}")
+
+    def _explain(self, overrides: Sequence[str], error: HydraException) -> str:
+        """Say what an override did wrong, in our words where Hydra speaks of its insides."""
+        parsed = self.parse(overrides)
+        groups = [o for o in parsed if self.loader.repository.group_exists(o.key_or_group)]
+        for override in groups:
+            if override.is_add() and override.key_or_group != "exp":
+                key, value = override.key_or_group, str(override.input_line).partition("=")[2]
+                return f"+{key}={value} adds a second {key}; write {key}={value}"
+        try:
+            chosen = [o.input_line for o in groups if o.input_line and not o.is_sweep_override()]
+            base = self._compose(chosen, RunMode.MULTIRUN)
+        except HydraException:
+            return _compact(error)
+        known = list(paths(base))
+        for override in parsed:
+            key = override.key_or_group
+            plain = not override.is_add() and not override.is_force_add() and override not in groups
+            if plain and key not in known:
+                return no_such_key(key, str(override.input_line).partition("=")[2], known)
+        return _compact(error)
+
+
+@contextmanager
+def composer(flags: argparse.Namespace) -> Iterator[Composer]:
+    """Give a composer, and leave Hydra as if nothing had been asked of it."""
+    version.setbase(VERSION_BASE)
+    GlobalHydra.instance().clear()
+    try:
+        yield Composer(flags)
+    finally:
+        GlobalHydra.instance().clear()
+        HydraConfig.instance().cfg = None
+
+
+def paths(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Give the dotted path of every key of a config but Hydra's own."""
+    for name in map(str, config):
+        if prefix or name != "hydra":
+            yield prefix + name
+            node = None if OmegaConf.is_missing(config, name) else config._get_node(name)
+            if isinstance(node, DictConfig) and not (node._is_none() or node._is_interpolation()):
+                yield from paths(node, f"{prefix}{name}.")
+
+
+def _compact(error: BaseException) -> str:
+    """Put an error of Hydra's and its cause on one line."""
+    cause = f" {first_line(error.__cause__)}" if error.__cause__ is not None else ""
+    return " ".join(f"{error}{cause}".split())

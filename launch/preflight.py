@@ -1,0 +1,123 @@
+"""Checks every run that a command line asks for before Hydra acts on it.
+
+Nothing is written, submitted or loaded before all cells have passed; torch is not imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from critwin.errors import CritwinError
+from launch.build import ConfigError, Job, build, first_line
+from launch.composing import Composer, composer
+from launch.sweep import Cell, Sweep, twins
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A command line that can be run.
+
+    Attributes:
+        arguments: What Hydra is to be given beside the user's own arguments.
+        sweep: The sweep, for `-m`; None for one run.
+    """
+
+    arguments: tuple[str, ...]
+    sweep: Sweep | None
+
+
+def preflight(flags: argparse.Namespace) -> Plan:
+    """Check all runs of a command line.
+
+    Args:
+        flags: The arguments as Hydra's own parser reads them.
+
+    Returns:
+        What to run; the folder of a sweep is named in it, but not made.
+
+    Raises:
+        CritwinError: A run cannot be started; one message, of the first that cannot.
+    """
+    with composer(flags) as hydra:
+        parsed = hydra.parse(hydra.overrides)
+        _check_experiment(parsed)
+        hydra.check_choices(parsed)
+        if not _is_sweep(flags, parsed):
+            _check_no_sweep(parsed)
+            build(hydra.compose(hydra.overrides, RunMode.RUN))
+            return Plan((), None)
+        return _plan_sweep(hydra, parsed)
+
+
+def _is_sweep(flags: argparse.Namespace, parsed: Sequence[Override]) -> bool:
+    asked = [o.value() for o in parsed if o.key_or_group == "hydra.mode"]
+    return bool(flags.multirun) or "MULTIRUN" in (str(value).upper() for value in asked)
+
+
+def _check_experiment(parsed: Sequence[Override]) -> None:
+    for override in parsed:
+        if override.key_or_group == "exp":
+            choice = str(override.input_line).partition("=")[2]
+            if not override.is_add():
+                raise ConfigError(f"exp={choice} lacks its plus sign; write +exp={choice}")
+            if override.is_sweep_override():
+                raise ConfigError(f"exp is {choice!r}; allowed: one experiment")
+
+
+def _check_no_sweep(parsed: Sequence[Override]) -> None:
+    for override in parsed:
+        if override.is_sweep_override():
+            key = override.key_or_group
+            value = str(override.input_line).partition("=")[2]
+            raise ConfigError(
+                f"{key} is {value}, several values; add -m to run each of them, "
+                f"or write '{key}=[{value}]' for a list"
+            )
+
+
+def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
+    master = hydra.compose(hydra.overrides, RunMode.MULTIRUN)
+    for override in parsed:
+        if override.key_or_group in ("cluster", "tracker") and override.is_sweep_override():
+            raise ConfigError(f"{override.key_or_group} takes one value in a sweep")
+    cells = hydra.cells(master)
+    found: list[Cell] = []
+    jobs: list[Job] = []
+    for index, overrides in enumerate(cells):
+        try:
+            hydra.check_choices(hydra.parse(overrides))
+            job = build(hydra.compose(overrides, RunMode.RUN))
+            run = job.directory()
+        except CritwinError as error:
+            where = f"cell {index} of {len(cells)} ({' '.join(overrides)}): " if index else ""
+            raise ConfigError(f"{where}{error}") from None
+        jobs.append(job)
+        found.append(Cell(run.name, str(run), tuple(overrides)))
+    jobs[0].cluster.check()
+    _check_launcher(master)
+    same = twins(found)
+    if same is not None:
+        raise ConfigError(
+            f"cells {same[0]} and {same[1]} are the same run {found[same[0]].run_id}: "
+            "they differ in nothing that determines the numbers; leave one out"
+        )
+    root = Path(str(master.multirun))
+    sweep = Sweep(jobs[0].experiment.name, root, tuple(found))
+    return Plan((f"hydra.sweep.dir='{sweep.folder}'",), sweep)
+
+
+def _check_launcher(master: DictConfig) -> None:
+    """Refuse launcher values of a wrong kind, which Hydra meets only while submitting."""
+    try:
+        OmegaConf.to_container(master.hydra.launcher, resolve=True)
+    except OmegaConfBaseException as error:
+        key = str(error.full_key or error.key).replace("hydra.launcher", "cluster")
+        raise ConfigError(f"{key}: {first_line(error)}") from None

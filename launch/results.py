@@ -1,0 +1,119 @@
+"""What a person sees when a run is done: headline numbers, and three trajectories in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from launch.trajectories import Trajectory, read_trajectories
+
+CHARACTERS = 1200
+"""A longer text is cut outside its windows."""
+
+FILES = {
+    "report.html": "page",
+    "summary.json": "numbers",
+    "figures": "figures",
+    "originals.parquet": "originals",
+    "curves.parquet": "curves",
+    "windows.parquet": "windows",
+    "model": "model",
+}
+
+
+def show_results(console: Console, run: Path, summary: Mapping[str, object]) -> None:
+    """Print the summary table, three trajectories with their windows, and where the files are."""
+    headline = summary.get("headline")
+    if isinstance(headline, list):
+        console.print(headline_table(headline))
+    for caption, trajectory in read_trajectories(run):
+        _show_trajectory(console, caption, trajectory)
+    show_files(console, run)
+
+
+def headline_table(headline: Sequence[Mapping[str, Any]]) -> Table:
+    """Make the table of headline numbers: each with its interval and what it stands on."""
+    table = Table(title="Summary", title_justify="left", title_style="bold")
+    table.add_column("quantity")
+    for column in ("estimate", "95 % interval", "n", "problems"):
+        table.add_column(column, justify="right", no_wrap=True)
+    notes = any(row.get("note") for row in headline)
+    if notes:
+        table.add_column("note")
+    for row in headline:
+        ends = (row.get("lower"), row.get("upper"))
+        interval = "" if None in ends else f"[{number(ends[0])}, {number(ends[1])}]"
+        cells = [
+            str(row["name"]),
+            number(row.get("estimate")),
+            interval,
+            number(row.get("n")),
+            number(row.get("problems")),
+            *([str(row.get("note") or "")] if notes else []),
+        ]
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def number(value: object) -> str:
+    """Write a number as a table shows it; nothing for null."""
+    if value is None:
+        return "-"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _show_trajectory(console: Console, caption: str, trajectory: Trajectory) -> None:
+    console.print()
+    console.print(Text(caption, style="bold"))
+    asked = f"{trajectory.problem_id}: label {trajectory.label}"
+    if trajectory.truth is not None:
+        asked += f", truth {trajectory.truth}"
+    console.print(Text(asked, style="dim"))
+    marked = marked_text(trajectory, colour=console.color_system is not None)
+    console.print(Padding(marked, (0, 0, 0, 2), expand=False))
+    if not trajectory.kept:
+        return
+    for name, values in (("kept", trajectory.kept), ("agreement", trajectory.agreement)):
+        console.print(Text(f"  {name:<10}" + "".join(f"{share(v):>5}" for v in values)))
+
+
+def share(value: float) -> str:
+    """Write a share in two digits: `.05`, `.50`, `1`, `0`."""
+    text = f"{value:.2f}"
+    return {"0.00": "0", "1.00": "1"}.get(text, text.removeprefix("0"))
+
+
+def marked_text(trajectory: Trajectory, *, colour: bool) -> Text:
+    """Write the text with its windows in reverse, or between ⟦ ⟧ where there is no colour.
+
+    Text of a model is never read as markup.
+    """
+    pieces = trajectory.pieces()
+    outside = sum(len(text) for text, inside in pieces if not inside)
+    room = max(CHARACTERS // 4, 0) if outside > CHARACTERS else outside
+    marked = Text()
+    for text, inside in pieces:
+        if inside:
+            marked.append(text if colour else f"⟦{text}⟧", style="bold reverse")
+        elif len(text) > room:
+            marked.append(f"{text[: room // 2]} [...] {text[-room // 2 :]}")
+        else:
+            marked.append(text)
+    return marked
+
+
+def show_files(console: Console, run: Path) -> None:
+    """Print where the files of a run are."""
+    console.print()
+    console.print(Text(f"run directory: {run}"), soft_wrap=True)
+    for name, what in FILES.items():
+        if (run / name).exists():
+            console.print(Text(f"  {what + ':':<11}{run / name}"), soft_wrap=True)

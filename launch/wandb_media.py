@@ -1,0 +1,68 @@
+"""What of a finished run directory goes to W&B."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+TABLES = ("curves", "windows")
+
+
+def publish(run: Any, directory: Path) -> None:
+    """Log tables, page and figures as media and the headline numbers as summary.
+
+    Args:
+        run: The open W&B run.
+        directory: The finished run directory; what it does not hold is left out.
+    """
+    import wandb
+
+    media: dict[str, object] = {}
+    for name in TABLES:
+        path = directory / f"{name}.parquet"
+        if path.exists():
+            media[name] = _table(path)
+    page = directory / "report.html"
+    if page.exists():
+        media["report"] = wandb.Html(page.read_text(encoding="utf-8"), inject=False)
+    for path in sorted((directory / "figures").glob("*.png")):
+        media[f"figures/{path.stem}"] = wandb.Image(str(path))
+    if media:
+        run.log(media)
+    summary = directory / "summary.json"
+    if summary.exists():
+        numbers = dict(flatten(json.loads(summary.read_text(encoding="utf-8"))))
+        run.summary.update(numbers)
+
+
+def _table(path: Path) -> Any:
+    """Read a parquet table; of one that is too long for W&B, own-label curves alone."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+    import wandb
+
+    rows = pq.read_table(path)
+    if rows.num_rows > wandb.Table.MAX_ROWS and "own" in rows.column_names:
+        rows = rows.filter(pc.field("own"))
+    rows = rows.slice(0, wandb.Table.MAX_ROWS)
+    data: list[Iterable[Any]] = [list(row.values()) for row in rows.to_pylist()]
+    return wandb.Table(columns=rows.column_names, data=data, allow_mixed_types=True)
+
+
+def flatten(value: object, path: str = "") -> Iterator[tuple[str, float]]:
+    """Give every finite number in nested mappings and lists, its path joined by slashes.
+
+    An entry of a list goes by its `name` where it has one, else by its index.
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flatten(inner, f"{path}/{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            name = inner.get("name", index) if isinstance(inner, Mapping) else index
+            yield from flatten(inner, f"{path}/{name}" if path else str(name))
+    elif isinstance(value, int | float) and math.isfinite(value):
+        yield path, value
