@@ -138,3 +138,23 @@ def curves_table(curves: Sequence[Curve]) -> pa.Table:
         },
         schema=CURVES,
     )
+
+
+def read_curves(table: pd.DataFrame) -> list[Curve]:
+    """Turn the curves table back into curves."""
+    return [
+        Curve(
+            original_id=str(rows["original_id"].iloc[0]),
+            label=str(rows["label"].iloc[0]),
+            own=bool(rows["own"].iloc[0]),
+            estimator=rows["estimator"].iloc[0],
+            length=int(rows["position"].iloc[-1]),
+            position=rows["position"].to_numpy(np.int64),
+            agreement=rows["agreement"].to_numpy(np.float64),
+            lower=rows["lower"].to_numpy(np.float64),
+            upper=rows["upper"].to_numpy(np.float64),
+            trials=rows["trials"].to_numpy(np.int64),
+            unscored=rows["unscored"].to_numpy(np.float64),
+        )
+        for _, rows in table.groupby(["original_id", "estimator", "label"], sort=False)
+    ]

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from critwin.curve import Curve
-from critwin.drawing import DOUBLE, LINE_HEIGHT, QUIET, SINGLE, TextBlock, drawable, drawing, save
+from critwin.curve import Curve, read_curves
+from critwin.drawing import QUIET, SINGLE, drawing, percent, save
 from critwin.records import RunDirectory
 from critwin.statistics import Interval, clustered_share
 from critwin.summary import nominal_fractions, own_rises, window_cells
+from critwin.trajectory import trajectory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +39,9 @@ GROUPS = (
     _Group("right", True, "#0072B2", "-", "o", ""),
     _Group("wrong", False, "#C24E00", "--", "s", "/////"),
 )
-WINDOW = "#F6CF71"
+
+# Room that a name of two lines takes in a single-column figure, in units of the axes.
+_NAME_WIDTH, _NAME_HEIGHT = 0.46, 0.14
 
 
 def mean_curves(curves: Sequence[Curve], originals: pd.DataFrame) -> Figure:
@@ -61,13 +65,11 @@ def mean_curves(curves: Sequence[Curve], originals: pd.DataFrame) -> Figure:
                 means = [_mean_at(fraction, members, own) for fraction in fractions]
                 _draw_mean(axes, group, fractions, means)
                 drawn.append((group, members, means))
-        heights = [float(np.mean([mean.estimate for mean in means])) for _, _, means in drawn]
-        for (group, members, means), height in zip(drawn, heights, strict=True):
-            _name_mean(axes, group, members, fractions, means, above=height == max(heights))
+        _name_means(axes, fractions, drawn)
         axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xticks=np.linspace(0, 1, 6))
         axes.set_xlabel("share of the answer that is kept")
         axes.set_ylabel("resamples that agree with it")
-        axes.yaxis.set_major_formatter(_percent)
+        axes.yaxis.set_major_formatter(percent)
         axes.set_title("mean; bands: 95 % over problems", color=QUIET, fontsize=6.5)
         if drawn:
             _tell_unscored(
@@ -108,62 +110,19 @@ def window_positions(
                 left = [edges[number] for number in compared]
                 width = [edges[number + 1] - edges[number] for number in compared]
                 _draw_shares(axes, group, left, width, shares, shift=shift, name=name)
-                top = max(top, *(share.upper for share in shares))
+                top = max([top, *(share.upper for share in shares)])
         axes.set(xlim=(0, 1), ylim=(0, 1.3 * top or 1.0), xticks=edges)
         axes.set_xticklabels(_thinned(edges))
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("share of the answer that is kept")
         axes.set_ylabel("answers with a window there")
-        axes.yaxis.set_major_formatter(_percent)
+        axes.yaxis.set_major_formatter(percent)
         note = "error bars: 95 % over problems; grey: not compared"
         axes.set_title(note, color=QUIET, fontsize=6.5)
         if top:
             axes.legend(loc="upper left", handlelength=1.6, borderaxespad=0.1)
         else:
             _say_nothing(axes)
-    return figure
-
-
-def trajectory(original: Mapping[str, Any], curve: Curve, windows: pd.DataFrame) -> Figure:
-    """Draw one original: its curve with interval, its windows shaded, its text under the axis.
-
-    Args:
-        original: A row of the originals table.
-        curve: The curve of its own label.
-        windows: Rows of the windows table that belong to it.
-
-    Returns:
-        Double-column figure; the band is the pointwise 95 % interval of each value. Small numbers
-        in the text are the positions at which it was cut.
-    """
-    ends = windows[["position_start", "position_end"]]
-    spans = [(int(start), int(end)) for start, end in ends.to_numpy()]
-    tokens, width = [str(token) for token in original["tokens"]], DOUBLE - 0.12
-    text = TextBlock.of(tokens, around=spans[0][0] if spans else 0, width=width)
-    block = text.lines * LINE_HEIGHT
-    height = block + 2.25
-    with drawing(DOUBLE, height, constrained=False) as figure:
-        below = figure.add_axes((0.06 / DOUBLE, 0.04 / height, width / DOUBLE, block / height))
-        text.draw(below, marked=spans, color=WINDOW, cuts=[int(p) for p in curve.position[1:-1]])
-        left, bottom = 0.62, block + 0.5
-        axes = figure.add_axes(
-            (
-                left / DOUBLE,
-                bottom / height,
-                (width - left) / DOUBLE,
-                (height - bottom - 0.34) / height,
-            )
-        )
-        _draw_curve(axes, curve)
-        for window in windows.to_dict("records"):
-            _draw_window(axes, window, curve.length)
-        verdict = {True: "right", False: "wrong"}.get(original["correct"], "no verdict")
-        title = f"answer {drawable(str(original['label']))}: {verdict}"
-        axes.set_title(title, parse_math=False, pad=12)
-        note = f"band: pointwise 95 %, {int(curve.trials.max())} resamples per cut; [ ]: joint 95 %"
-        axes.set_title(note, loc="right", color=QUIET, fontsize=6.5, pad=12)
-        axes.set_xlabel("tokens kept")
-        axes.set_ylabel("resamples that agree")
     return figure
 
 
@@ -202,26 +161,6 @@ def write_figures(run: Path) -> list[Path]:
     folder = run / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     return [path for name, figure in figures.items() for path in save(figure, folder / name)]
-
-
-def read_curves(table: pd.DataFrame) -> list[Curve]:
-    """Turn the curves table back into curves."""
-    return [
-        Curve(
-            original_id=str(rows["original_id"].iloc[0]),
-            label=str(rows["label"].iloc[0]),
-            own=bool(rows["own"].iloc[0]),
-            estimator=rows["estimator"].iloc[0],
-            length=int(rows["position"].iloc[-1]),
-            position=rows["position"].to_numpy(np.int64),
-            agreement=rows["agreement"].to_numpy(np.float64),
-            lower=rows["lower"].to_numpy(np.float64),
-            upper=rows["upper"].to_numpy(np.float64),
-            trials=rows["trials"].to_numpy(np.int64),
-            unscored=rows["unscored"].to_numpy(np.float64),
-        )
-        for _, rows in table.groupby(["original_id", "estimator", "label"], sort=False)
-    ]
 
 
 def _members(originals: pd.DataFrame, group: _Group, own: Mapping[str, Curve]) -> pd.DataFrame:
@@ -287,26 +226,53 @@ def _draw_mean(
     )
 
 
-def _name_mean(
+def _name_means(
     axes: Axes,
-    group: _Group,
-    members: pd.DataFrame,
     fractions: Sequence[float],
-    means: Sequence[Interval],
-    *,
-    above: bool,
+    drawn: Sequence[tuple[_Group, pd.DataFrame, Sequence[Interval]]],
 ) -> None:
-    at = len(fractions) // 2
-    axes.annotate(
-        f"{group.name}: {len(members)} answers,\n{members['problem_id'].nunique()} problems",
-        (fractions[at], means[at].upper if above else means[at].lower),
-        xytext=(0, 3) if above else (4, -4),
-        textcoords="offset points",
-        ha="center" if above else "left",
-        va="bottom" if above else "top",
-        color=group.color,
-        fontsize=7,
-    )
+    """Write each name beside its line, where no line runs; in a legend where there is no room."""
+    along = np.linspace(0, 1, 101)
+    ends = [[*(mean.estimate for mean in means), 1.0] for _, _, means in drawn]
+    taken = [np.interp(along, [*fractions, 1.0], line) for line in ends]
+    for (group, members, _), line in zip(drawn, tuple(taken), strict=True):
+        place = _free_place(line, taken, along)
+        if place is None:
+            names = [f"{one.name}: {len(of)} answers" for one, of, _ in drawn]
+            handles = [handle for handle in axes.lines if handle.get_marker() != "None"]
+            axes.legend(handles, names, loc="center right")
+            return
+        taken.append(np.where(np.abs(along - place[0]) < _NAME_WIDTH / 2, place[1], np.nan))
+        axes.text(
+            *place,
+            f"{group.name}: {len(members)} answers,\n{members['problem_id'].nunique()} problems",
+            ha="center",
+            va="center",
+            color=group.color,
+            fontsize=7,
+        )
+
+
+def _free_place(
+    line: npt.NDArray[np.float64],
+    taken: Sequence[npt.NDArray[np.float64]],
+    along: npt.NDArray[np.float64],
+) -> tuple[float, float] | None:
+    """Find the middle of a free box for a name, as near to `line` as can be.
+
+    Args:
+        line: Height of the line to be named, shape (101,), at each of `along`.
+        taken: Heights of everything that must not be covered, nan where there is nothing.
+        along: Places from 0 to 1.
+    """
+    found = []
+    for x in np.arange(0.26, 0.75, 0.04):
+        inside = np.abs(along - x) < _NAME_WIDTH / 2
+        for y in np.arange(0.18, 0.92, 0.02):
+            gaps = [np.abs(other[inside] - y) for other in taken]
+            if not any((gap < _NAME_HEIGHT / 2 + 0.04).any() for gap in gaps):
+                found.append((np.abs(line[inside] - y).mean(), float(x), float(y)))
+    return min(found)[1:] if found else None
 
 
 def _draw_shares(
@@ -349,32 +315,6 @@ def _tell_unscored(axes: Axes, curves: Sequence[Curve]) -> None:
     unscored = sum(float(curve.unscored @ curve.trials) for curve in curves) / max(trials, 1)
     text = f"{100 * unscored:.1f} % of resamples unscored: they count against"
     axes.text(0.99, 0.03, text, transform=axes.transAxes, ha="right", color=QUIET, fontsize=6)
-
-
-def _draw_curve(axes: Axes, curve: Curve) -> None:
-    color = GROUPS[0].color
-    axes.fill_between(curve.position, curve.lower, curve.upper, color=color, alpha=0.2, linewidth=0)
-    axes.plot(curve.position, curve.agreement, color=color, marker="o", clip_on=False)
-    axes.set(xlim=(0, curve.length), ylim=(0, 1.01))
-    axes.yaxis.set_major_formatter(_percent)
-
-
-def _draw_window(axes: Axes, window: Mapping[Any, Any], length: int) -> None:
-    start, end = window["position_start"], window["position_end"]
-    axes.axvspan(start, end, color=WINDOW, linewidth=0, zorder=0)
-    middle = (start + end) / 2
-    side = "left" if middle < 0.15 * length else "right" if middle > 0.85 * length else "center"
-    axes.text(
-        {"left": start, "center": middle, "right": end}[side],
-        1.03,
-        f"window {window['jump']:+.2f} [{window['jump_lower']:.2f}, {window['jump_upper']:.2f}]",
-        ha=side,
-        va="bottom",
-    )
-
-
-def _percent(value: float, _: float) -> str:
-    return f"{100 * value:.0f} %"
 
 
 def _thinned(edges: Sequence[float]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from critwin.errors import RecordsError
 
 SCHEMA_VERSION = 1
 """Part of every run id: runs of different schemas are different runs."""
+
+UNFINISHED = re.compile(r"\..+\.\d+")
+"""Name of a file that is being written: a dot, the final name, the process."""
 
 ORIGINALS = pa.schema(
     [
@@ -116,6 +120,8 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Hold the directory for one process; a process that dies lets go of it.
 
+        What a dead process left half-written is removed.
+
         Raises:
             RecordsError: Another process holds it.
         """
@@ -125,6 +131,9 @@ class RunDirectory:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RecordsError(f"{self.path} is being computed by another process") from None
+            for left in self.path.rglob(".*"):
+                if UNFINISHED.fullmatch(left.name):
+                    left.unlink()
             yield
 
     def has_part(self, table: str, index: int) -> bool:

@@ -151,7 +151,7 @@ def clustered_difference(
     recovery, with the correlation of the two shares over problems; it never has zero width.
 
     Simulated coverage is at least `level` for 10 to 200 problems of 2 to 8 originals, with and
-    without effects that both groups of a problem share; conservative (.99 on average) as above.
+    without effects that both groups of a problem share; conservative (.98 on average) as above.
 
     Args:
         hits: Successes of the first group per problem, in [0, trials], shape (P,).
@@ -194,7 +194,7 @@ def mantel_haenszel_difference(
     independent and vanish when no group varies; this one does neither.
 
     Simulated coverage is at least `level` less two standard errors of the simulation for 10 to 200
-    problems of 2 to 8 originals; conservative (.99 on average) as above.
+    problems of 2 to 8 originals; conservative (.98 on average) as above.
 
     Args:
         hits: Successes of the first group per problem, in [0, trials], shape (P,).

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from critwin.figures import write_figures
-from critwin.report import write_report
-from critwin.summary import summarise
-
 from critwin.curve import curves_table, grid_curves
 from critwin.feature import UNSCORED
+from critwin.figures import write_figures
 from critwin.problem import Problem
 from critwin.records import RunDirectory
+from critwin.report import write_report
+from critwin.summary import summarise
 from critwin.window import Window, WindowRule, windows_table
 from experiments.tracker import Progress
 

@@ -100,7 +100,12 @@ def carry_out(
             record = _opening_record(experiment, directory)
             write_text(directory.path / "config.yaml", config)
             directory.write_json("provenance", record)
-            accounts = experiment.run(directory, tracker=tracker, progress=progress)
+            try:
+                accounts = experiment.run(directory, tracker=tracker, progress=progress)
+            except Exception as error:
+                failure = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+                directory.write_json("provenance", record | failure)
+                raise
             record |= {
                 "status": "complete",
                 "end": _now(),

@@ -58,7 +58,7 @@ class TrainSettings:
     """
 
     seed: int = 0
-    steps: int = 2600
+    steps: int = 2400
     batch_size: int = 64
     learning_rate: float = 3e-3
     warmup_steps: int = 100
@@ -271,6 +271,7 @@ class _Run:
     def _load(self) -> None:
         import torch
         from safetensors import safe_open
+        from safetensors.torch import load_file
 
         with safe_open(self.file, framework="pt") as stored:
             metadata = stored.metadata()
@@ -278,8 +279,8 @@ class _Run:
                 raise ParameterError(
                     "out", str(self.file.parent), "a folder without a run of other settings"
                 )
-            self.state = _State(**json.loads(metadata["state"]))
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+        self.state = _State(**json.loads(metadata["state"]))
+        tensors = load_file(self.file)
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(tensors[f"model/{name}"])
@@ -327,7 +328,7 @@ def train(*, out: Path, settings: TrainSettings, progress: Progress) -> _Run:
 
 
 def train_arithmetic(*, out: Path, settings: TrainSettings, progress: Progress) -> dict[str, Any]:
-    """Train the embedded model, measure it and export it.
+    """Train the embedded model, measure it and export it; a complete run is not done again.
 
     Args:
         out: Folder of the run: `checkpoint.safetensors`, and `model/` with what is shipped.
@@ -340,8 +341,13 @@ def train_arithmetic(*, out: Path, settings: TrainSettings, progress: Progress) 
     Raises:
         ParameterError: `out` holds a run of other settings.
     """
-    run = train(out=out, settings=settings, progress=progress)
     folder = out / "model"
+    card = folder / "card.json"  # written last: where it is, everything is
+    if card.exists():
+        stored: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
+        if stored["settings"] == asdict(settings):
+            return stored
+    run = train(out=out, settings=settings, progress=progress)
     export_model(run.model, folder=folder)
     measured = evaluate(
         folder,

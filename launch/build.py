@@ -7,11 +7,11 @@ turns component arguments into configs again and follows any name, so it is not 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from launch.values import as_tuples, describe, fits, hints_of
 
 ROOMS = ("critwin", "experiments", "launch")
 MISSING = "???"
+ALIKE = 0.75
+"""Likeness above which a key is offered in place of one that does not exist."""
 LAUNCHER_KEYS = ("outputs", "multirun", "cluster", "tracker")
 
 
@@ -149,16 +151,18 @@ def _check_keys(
 
 def no_such_key(key: str, value: object, known: Iterable[str]) -> str:
     """Say that a key does not exist, what was probably meant and what is allowed."""
-    names = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(key, names, n=1)
-    last = key.rpartition(".")[2]
-    near += [name for name in names if name.rpartition(".")[2] == last and name not in near]
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
-    within = key.rpartition(".")[0]
-    siblings = [
-        name for name in names if name.rpartition(".")[0] == within and "_target_" not in name
-    ]
-    return f"{key} is {value!r}, but there is no key {key}{meant} Allowed: {', '.join(siblings)}"
+    names = [name for name in dict.fromkeys(known) if "_target_" not in name]
+    within, _, last = key.rpartition(".")
+
+    def likeness(name: str) -> float:
+        parent, _, own = name.rpartition(".")
+        return SequenceMatcher(None, last, own).ratio() + 0.1 * (parent == within)
+
+    near = sorted((n for n in names if likeness(n) > ALIKE), key=likeness, reverse=True)
+    meant = f"did you mean {' or '.join(near[:2])}? " if near else ""
+    siblings = [name for name in names if name.rpartition(".")[0] == within]
+    siblings = siblings or [name for name in names if "." not in name]
+    return f"{key} is {value!r}, but there is no such key; {meant}allowed: {', '.join(siblings)}"
 
 
 def _check_targets(node: object, path: str) -> None:

@@ -29,7 +29,8 @@ def command(main: Callable[[], None]) -> None:
         _list_experiments()
     from hydra._internal.utils import get_args_parser  # here, because listing takes no Hydra
 
-    flags = get_args_parser().parse_args()
+    flags = get_args_parser().parse_intermixed_args()
+    sys.argv[1:] = _overrides_first(sys.argv[1:], flags.overrides)
     if flags.help:
         os.environ["CRITWIN_EXPERIMENTS"] = listing(experiments(_folders(flags)))
     if not _starts_runs(flags):
@@ -48,7 +49,7 @@ def _run(main: Callable[[], None], flags: Namespace) -> None:
     except CritwinError as error:
         sys.stderr.write(f"critwin: {error}\n")
         sys.exit(REFUSED)
-    sys.argv += plan.arguments
+    sys.argv[1:1] = plan.arguments
     if plan.sweep is None:
         main()
         return
@@ -59,6 +60,14 @@ def _run(main: Callable[[], None], flags: Namespace) -> None:
         from launch.run import show_sweep
 
         show_sweep(plan.sweep)
+
+
+def _overrides_first(arguments: list[str], overrides: list[str]) -> list[str]:
+    """Put flags last: Hydra's parser does not take overrides on both sides of one."""
+    rest = list(arguments)
+    for override in overrides:
+        rest.remove(override)
+    return [*overrides, *rest]
 
 
 def _starts_runs(flags: Namespace) -> bool:

@@ -114,13 +114,15 @@ class Composer:
             if override.is_delete() or not self.loader.repository.group_exists(group):
                 continue
             choices = self.loader.get_group_options(group)
+            if override.value() is None:
+                raise ConfigError(f"{group} is null; allowed: {', '.join(choices)}")
             found = (
                 list(override.sweep_string_iterator())
                 if override.is_sweep_override()
                 else [override.get_value_element_as_str()]
             )
             for choice in found:
-                if choice not in (*choices, "null") and not choice.startswith("["):
+                if choice not in choices and not choice.startswith("["):
                     raise ConfigError(f"{group} is {choice!r}; allowed: {', '.join(choices)}")
 
     def _explain(self, overrides: Sequence[str], error: HydraException) -> str:
@@ -139,8 +141,9 @@ class Composer:
         known = list(paths(base))
         for override in parsed:
             key = override.key_or_group
-            plain = not override.is_add() and not override.is_force_add() and override not in groups
-            if plain and key not in known:
+            added = override.is_add() or override.is_force_add()
+            ours = override not in groups and not override.is_hydra_override()
+            if ours and not added and key not in known:
                 return no_such_key(key, str(override.input_line).partition("=")[2], known)
         return _compact(error)
 

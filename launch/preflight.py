@@ -52,7 +52,7 @@ def preflight(flags: argparse.Namespace) -> Plan:
         hydra.check_choices(parsed)
         if not _is_sweep(flags, parsed):
             _check_no_sweep(parsed)
-            build(hydra.compose(hydra.overrides, RunMode.RUN))
+            build(hydra.compose(hydra.overrides, RunMode.RUN)).directory()
             return Plan((), None)
         return _plan_sweep(hydra, parsed)
 
@@ -88,6 +88,10 @@ def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
     for override in parsed:
         if override.key_or_group in ("cluster", "tracker") and override.is_sweep_override():
             raise ConfigError(f"{override.key_or_group} takes one value in a sweep")
+        if override.key_or_group == "hydra.sweep.dir":
+            raise ConfigError(
+                "hydra.sweep.dir is named by the sweep's own id; write multirun=FOLDER"
+            )
     cells = hydra.cells(master)
     found: list[Cell] = []
     jobs: list[Job] = []

@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from launch.trajectories import Trajectory, read_trajectories
+
+WIDE = 110
+"""Columns from which on notes stand in the table, not under it."""
 
 CHARACTERS = 1200
 """A longer text is cut outside its windows."""
@@ -31,43 +35,45 @@ def show_results(console: Console, run: Path, summary: Mapping[str, object]) -> 
     """Print the summary table, three trajectories with their windows, and where the files are."""
     headline = summary.get("headline")
     if isinstance(headline, list):
-        console.print(headline_table(headline))
+        show_headline(console, headline)
     for caption, trajectory in read_trajectories(run):
         _show_trajectory(console, caption, trajectory)
     show_files(console, run)
 
 
-def headline_table(headline: Sequence[Mapping[str, Any]]) -> Table:
-    """Make the table of headline numbers: each with its interval and what it stands on."""
-    table = Table(title="Summary", title_justify="left", title_style="bold")
+def show_headline(console: Console, headline: Sequence[Mapping[str, Any]]) -> None:
+    """Print the headline numbers: each with its interval and what it stands on."""
+    wide = console.width >= WIDE
+    table = Table(title="Summary", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     table.add_column("quantity")
     for column in ("estimate", "95 % interval", "n", "problems"):
         table.add_column(column, justify="right", no_wrap=True)
-    notes = any(row.get("note") for row in headline)
-    if notes:
-        table.add_column("note")
+    if wide:
+        table.add_column("note", style="dim")
     for row in headline:
-        ends = (row.get("lower"), row.get("upper"))
-        interval = "" if None in ends else f"[{number(ends[0])}, {number(ends[1])}]"
+        ends = (row["lower"], row["upper"])
         cells = [
             str(row["name"]),
-            number(row.get("estimate")),
-            interval,
-            number(row.get("n")),
-            number(row.get("problems")),
-            *([str(row.get("note") or "")] if notes else []),
+            number(row["estimate"]),
+            "" if None in ends else f"[{number(ends[0])}, {number(ends[1])}]",
+            number(row["n"]),
+            number(row["problems"]),
+            *([str(row["note"] or "")] if wide else []),
         ]
         table.add_row(*(Text(cell) for cell in cells))
-    return table
+    console.print(table)
+    for row in headline:
+        if row["note"] and not wide:
+            console.print(Text(f"  {str(row['name']).strip()}: {row['note']}", style="dim"))
 
 
 def number(value: object) -> str:
-    """Write a number as a table shows it; nothing for null."""
+    """Write a number as a table shows it; a dash for null."""
     if value is None:
         return "-"
-    if isinstance(value, float) and not value.is_integer():
+    if isinstance(value, float):
         return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value)
 
 
 def _show_trajectory(console: Console, caption: str, trajectory: Trajectory) -> None:

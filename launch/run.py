@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.text import Text
 
 from critwin.errors import CritwinError
@@ -18,7 +19,7 @@ from experiments.experiment import carry_out, is_complete
 from launch.build import Job, build
 from launch.results import show_results
 from launch.sweep import Sweep
-from launch.terminal import progress_for
+from launch.terminal import console, progress_for
 from launch.tracking import RunInfo
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,11 @@ FAILED = 1
 INTERRUPTED = 130
 
 
-class CellError(RuntimeError):
-    """A cell of a sweep failed. Its message is all it holds, so it survives pickling."""
+class CellError(CompactHydraException):
+    """A cell of a sweep failed. Its message is all it holds, so it survives pickling.
+
+    Hydra prints its own kind of error without a traceback: the cell's log has the one that helps.
+    """
 
 
 def run(cfg: DictConfig) -> None:
@@ -40,8 +44,10 @@ def run(cfg: DictConfig) -> None:
     """
     alone = HydraConfig.get().mode != RunMode.MULTIRUN
     group = None if alone else Path(HydraConfig.get().sweep.dir).name
+    choices = HydraConfig.get().runtime.choices
+    words = [str(choices[key]) for key in ("model", "dataset", "feature") if choices.get(key)]
     try:
-        start(build(cfg), group=group)
+        start(build(cfg), group=group, words=words)
     except KeyboardInterrupt:
         log.warning("stopped; the same command goes on from here")
         if alone:
@@ -60,14 +66,15 @@ def run(cfg: DictConfig) -> None:
         raise CellError(f"{type(error).__name__}: {error}") from None
 
 
-def start(job: Job, *, group: str | None) -> None:
+def start(job: Job, *, group: str | None, words: Sequence[str] = ()) -> None:
     """Carry a job out, or show what it gave where it is complete.
 
     Args:
         job: What to run.
         group: Name of the sweep it belongs to; None for none.
+        words: Names of the components chosen, for its name and tags at a tracking service.
     """
-    out = Console(soft_wrap=False, highlight=False)
+    out = console()
     path = job.directory()
     directory = RunDirectory(path)
     if is_complete(directory):
@@ -75,7 +82,9 @@ def start(job: Job, *, group: str | None) -> None:
         show_results(out, path, directory.read_json("summary") or {})
         return
     out.print(Text(f"{job.experiment.name}, run {path.name}"), soft_wrap=True)
-    tracker = job.tracking.open(_info(job, path, group))
+    with directory.locked():
+        pass  # where another process computes this run, its tracker must not hear of this one
+    tracker = job.tracking.open(_info(job, path, group, words))
     status = "failed"
     try:
         summary = carry_out(
@@ -83,7 +92,7 @@ def start(job: Job, *, group: str | None) -> None:
             directory,
             config=job.config,
             tracker=tracker,
-            progress=progress_for(Console(stderr=True, highlight=False)),
+            progress=progress_for(console(stderr=True)),
         )
         tracker.publish(path)
         status = "complete"
@@ -94,17 +103,17 @@ def start(job: Job, *, group: str | None) -> None:
         out.print(Text(f"  {'tracker:':<11}{line}"), soft_wrap=True)
 
 
-def _info(job: Job, path: Path, group: str | None) -> RunInfo:
+def _info(job: Job, path: Path, group: str | None, words: Sequence[str]) -> RunInfo:
     experiment = job.experiment
     config = OmegaConf.to_container(OmegaConf.create(job.config))
     assert isinstance(config, dict)
-    tags = tuple(dict.fromkeys(experiment.tags()))
+    names = [experiment.name, *words] if words else experiment.tags()
     return RunInfo(
         run_id=path.name,
-        name=f"{' '.join(tags)} {path.name[:6]}",
+        name=f"{' '.join(names)} {path.name[:6]}",
         group=group or experiment.name,
         job_type=experiment.stage,
-        tags=tags,
+        tags=tuple(dict.fromkeys([*names, *experiment.tags()])),
         config={str(key): value for key, value in config.items()},
         directory=path,
     )
@@ -112,11 +121,14 @@ def _info(job: Job, path: Path, group: str | None) -> RunInfo:
 
 def show_sweep(sweep: Sweep) -> None:
     """Print where each cell of a sweep stands."""
-    out = Console(highlight=False)
-    out.print()
-    out.print(Text(f"sweep {sweep.sweep_id}: {sweep.folder}"), soft_wrap=True)
+    out = console()
+    shared = set.intersection(*(set(cell.overrides) for cell in sweep.cells))
+    out.print(Text(f"\nsweep {sweep.sweep_id}"))
     for cell in sweep.cells:
         record = RunDirectory(Path(cell.directory)).read_json("provenance") or {}
-        own = [override for override in cell.overrides if not override.startswith("hydra.")]
+        own = [override for override in cell.overrides if override not in shared]
         state = str(record.get("status", "not started"))
         out.print(Text(f"  {state:<12}{cell.directory}  {' '.join(own)}"), soft_wrap=True)
+        if "error" in record:
+            out.print(Text(f"  {'':<12}{record['error']}"), soft_wrap=True)
+    out.print(Text(f"manifest and logs: {sweep.folder}"), soft_wrap=True)

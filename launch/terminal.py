@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 
@@ -19,6 +20,15 @@ from rich.progress import (
 from experiments import tracker
 
 SECONDS_BETWEEN_LINES = 5.0
+LOG_WIDTH = 120
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Give a console that writes text as it is; as wide as logs may be where it is no terminal."""
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = LOG_WIDTH
+    return made
 
 
 def progress_for(console: Console) -> tracker.Progress:
@@ -47,6 +57,7 @@ class Bars:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self._console,
+            refresh_per_second=4,
         )
         self._bars.start()
         self._task = self._bars.add_task(stage, total=total, completed=done, unit=unit, facts="")

@@ -54,7 +54,7 @@ def fits(value: object, hint: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in PLAIN:
         return isinstance(value, hint)
-    if inspect.isclass(hint) and origin is None:
+    if inspect.isclass(hint) and origin is None and hint is not Any:
         return isinstance(value, hint)
     return True
 

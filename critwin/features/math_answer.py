@@ -14,7 +14,9 @@ from critwin.problem import Problem
 ANNOUNCED = re.compile(r"(?:\banswer\s+is\b(?!\s+not\b)|\banswer\s*:|####|\\boxed(?=\s*\{))", re.I)
 """What announces an answer; the last one in a text counts."""
 
-PLAIN_INTEGER = re.compile(r"[:\s]*(-?\d{1,15})\s*\.?\s*")
+PLAIN_INTEGER = re.compile(r"[:\s]*(-?\d{1,15})\s*(?:$|[.;!?](?:\s|$)|,\s+[A-Za-z])")
+"""A whole number that nothing but the end of a clause follows."""
+
 SECONDS = 5
 """Time that one text may take; what takes longer is unscored."""
 
@@ -63,7 +65,7 @@ class MathAnswer(Feature):
 
 
 def _announce(reference: str) -> str:
-    plain = PLAIN_INTEGER.fullmatch(reference) is not None
+    plain = PLAIN_INTEGER.match(reference) is not None
     return f"#### {reference}" if plain else f"The final answer is ${reference.strip('$ ')}$"
 
 
@@ -71,7 +73,7 @@ def _announce(reference: str) -> str:
 def _canonical(answer: str) -> str:
     """Give one text for all ways to write the same value; `UNSCORED` where there is none."""
     announced = ANNOUNCED.match(answer)
-    plain = PLAIN_INTEGER.fullmatch(answer[announced.end() if announced else 0 :])
+    plain = PLAIN_INTEGER.match(answer, announced.end() if announced else 0)
     if plain:
         return str(int(plain[1]))
     parsed = _parse(answer)

@@ -52,10 +52,10 @@ LARGEST = 99
 """No number in a problem or in any of its chains exceeds it: two digits."""
 
 # Share of stories with a branch that is hard to get right, and, of those, with two of them.
-HARD = 0.38
+HARD = 0.36
 TWO_HARD = 0.06
 # Share of the other stories with a branch that is only sometimes taken wrong (distractor, sign).
-MILD = 0.35
+MILD = 0.30
 # Share of the hard branches that stand in the opening; the others stand in a later step.
 HARD_OPENING = 0.45
 WHEN = ("Then", "Later", "At last")

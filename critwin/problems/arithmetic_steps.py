@@ -88,8 +88,8 @@ class Two(Step):
 
     def write(self, pen: Pen, cast: Cast, total: int, after: str) -> int:
         """Write the sum in one of the two orders."""
-        order = pen.decide("strategy", "We start with ", (cast.first, cast.second), STRATEGIES)
-        pen.write(": ")
+        order = pen.decide("strategy", "We start with the ", ("first", "last"), STRATEGIES)
+        pen.write(" number: ")
         left, right = (self.a, self.b) if order == 0 else (self.b, self.a)
         total = pen.reckon(left, "+", right)
         pen.write(".")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers.cache_utils import DynamicLayer
@@ -11,13 +11,15 @@ SPARE = 64
 """Tokens of room that are made at a time."""
 
 
-class GrowingLayer(DynamicLayer):
+class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """A `DynamicLayer` whose keys and values are views into buffers with room to spare.
 
     Buffers have shape (B, H, capacity, D); `keys` and `values` are their first L tokens.
     """
 
     buffers: tuple[torch.Tensor, torch.Tensor]
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -45,7 +47,8 @@ def grow_in_place(cache: Any) -> None:
     for layer in cache.layers:
         if type(layer) is DynamicLayer:
             layer.__class__ = GrowingLayer
-            layer.buffers = layer.keys, layer.values
+            grown = cast(GrowingLayer, layer)
+            grown.buffers = grown.keys, grown.values
 
 
 def _roomy(content: torch.Tensor, total: int) -> torch.Tensor:

@@ -134,7 +134,7 @@ class LanguageSampler(TextSampler):
     def _loaded(self) -> _Loaded:
         return _load(
             self.path,
-            self.revision,
+            None if _local_folder(self.path) else _hub_commit(self.path, self.revision),
             "float64" if self.deterministic else self.dtype,
             self.device,
             self.trust_remote_code,
@@ -203,7 +203,7 @@ def _load(
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = _local_folder(path)
-    where = {"revision": revision or "main"} if folder is None else {}
+    where = {} if revision is None else {"revision": revision}
     source = str(folder or path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
@@ -277,28 +277,31 @@ def _hash_folder(folder: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
         if file.suffix in HASHED and file.name != "card.json":
-            with file.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            state = file.stat()
+            content = _hash_file(file.resolve(), state.st_size, state.st_mtime_ns)
             digest.update(f"{file.name}\0{content}\n".encode())
     return digest.hexdigest()
 
 
+@lru_cache(maxsize=256)
+def _hash_file(file: Path, size: int, modified: int) -> str:
+    """Hash a file; size and time of change are arguments so that a changed one is read again."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=16)
 def _hub_commit(path: str, revision: str | None) -> str:
-    """Give the commit of a hub model, from the local cache where it is there."""
+    """Give the commit that a hub model is at, or was when it was last fetched."""
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         snapshot = huggingface_hub.snapshot_download(
-            path, revision=revision, local_files_only=True, allow_patterns=["config.json"]
+            path, revision=revision, allow_patterns=["config.json"]
         )
-        return Path(snapshot).name
-    except (LocalEntryNotFoundError, OSError):
-        pass
-    try:
-        return str(huggingface_hub.model_info(path, revision=revision).sha)
-    except (HfHubHTTPError, OSError) as error:
+    except OSError as error:
         raise ModelError(
-            f"model.path is {path!r}; it is no folder here, not in the local cache, and the hub "
-            f"cannot be asked ({type(error).__name__})"
+            f"model.path is {path!r}; it is no folder here, not in the local cache of the hub, and "
+            f"the hub does not give it ({type(error).__name__})"
         ) from error
+    return Path(snapshot).name

@@ -120,9 +120,9 @@ class MarkovString(TextSampler):
         table = np.array(self.transitions)
         for _ in range(left):
             law = table[:, :k] @ law + table[:, k:] * np.eye(k)
-        if len(token_ids):
-            return law[token_ids[-1]]
-        return np.array(self.initial) @ law
+        weights = np.eye(k)[token_ids[-1]] if len(token_ids) else np.array(self.initial)
+        mixed: Floats = weights @ law
+        return mixed
 
     def _continue(self, prefixes: Sequence[Prefix], seeds: Sequence[int]) -> list[Generation]:
         """Draw all rows step by step, by inversion of the transition law."""

@@ -17,7 +17,7 @@ from critwin.statistics import (
 )
 
 LEVEL = 0.95
-SIMULATIONS = 1200
+SIMULATIONS = 1000
 # Four standard errors of a simulated coverage: one false alarm in 30 000 cases at exact coverage.
 TOLERANCE = 4 * (LEVEL * (1 - LEVEL) / SIMULATIONS) ** 0.5
 

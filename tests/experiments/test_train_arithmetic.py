@@ -8,6 +8,7 @@ import math
 import random
 from dataclasses import asdict, replace
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,12 @@ def _kill_at(step: int) -> object:
 
 def _checkpoint(folder: Path) -> tuple[dict[str, str], dict[str, bytes]]:
     from safetensors import safe_open
+    from safetensors.numpy import load_file
 
     with safe_open(folder / "checkpoint.safetensors", framework="np") as stored:
-        tensors = {name: stored.get_tensor(name).tobytes() for name in stored.keys()}  # noqa: SIM118
-        return stored.metadata(), tensors
+        metadata = stored.metadata()
+    tensors = load_file(folder / "checkpoint.safetensors")
+    return metadata, {name: tensor.tobytes() for name, tensor in tensors.items()}
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
@@ -63,7 +66,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
         with pytest.raises(_Killed):
             train(out=tmp_path / "killed", settings=TINY, progress=_kill_at(step))
     train(out=tmp_path / "killed", settings=TINY, progress=_ignore)
-    (whole, tensors), (resumed, others) = map(_checkpoint, (tmp_path / "whole", tmp_path / "killed"))
+    (whole, tensors), (resumed, others) = map(
+        _checkpoint, (tmp_path / "whole", tmp_path / "killed")
+    )
     assert tensors == others
     states = [json.loads(metadata["state"]) for metadata in (whole, resumed)]
     for state in states:
@@ -99,6 +104,9 @@ def test_the_whole_path_ships_a_model(tmp_path: Path) -> None:
     }
     assert "python -m launch +exp=train_arithmetic" in (folder / "README.md").read_text()
     assert [row["step"] for row in rows if "loss" in row] == [float(s) for s in range(1, 10)]
+    rows.clear()
+    assert train_arithmetic(out=tmp_path, settings=TINY, progress=rows.append) == card
+    assert not rows
 
 
 @pytest.mark.parametrize(
@@ -116,7 +124,7 @@ def test_rate_warms_up_and_falls() -> None:
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == pytest.approx(1.0)
     assert rates.index(max(rates)) in (9, 10)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[10:]))
     assert rates[-1] == pytest.approx(0.05, abs=0.001)
 
 

@@ -119,7 +119,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[FakeE
 def parse(*arguments: str) -> argparse.Namespace:
     """Read arguments as the command line does; experiments in `own/` are found too."""
     own = ["--config-dir", "own"] if Path("own").is_dir() else []
-    return get_args_parser().parse_args([*arguments, *own])
+    return get_args_parser().parse_intermixed_args([*arguments, *own])
 
 
 @pytest.fixture

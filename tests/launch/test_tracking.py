@@ -50,7 +50,9 @@ def test_an_offline_run_holds_everything(fake, job, wandb_records, scalars, capf
     steps = {(m.name or m.glob_name): m.step_metric for m in of_kind(records, "metric")}
     assert steps["*"] == "originals_done"
     rows = scalars(records)
-    logged = [(r["originals_done"], r["share_with_window"]) for r in rows if "share_with_window" in r]
+    logged = [
+        (r["originals_done"], r["share_with_window"]) for r in rows if "share_with_window" in r
+    ]
     assert logged == [(1, 0.5), (2, 0.5), (3, 0.5)]
     media = {key: value for row in rows for key, value in row.items() if not key.startswith("_")}
     assert media["curves._type"] == "table-file"
@@ -137,8 +139,8 @@ run = RunInfo(run_id="abc", name="a", group="g", job_type="j", tags=(), config={
 tracker = WandbTracker(WandbTracking(), run, finish_seconds=2.0)
 while tracker._run is None:
     time.sleep(0.05)
-pids = subprocess.run(["pgrep", "-P", str(os.getpid()), "wandb-core"], capture_output=True, text=True)
-service = int(pids.stdout.split()[0])
+children = ["pgrep", "-P", str(os.getpid()), "wandb-core"]
+service = int(subprocess.check_output(children).split()[0])
 os.kill(service, signal.SIGSTOP)
 print(service, flush=True)
 tracker.log({"originals_done": 1})

@@ -31,6 +31,10 @@ def label(text: str, truth: str | None = None, *, anywhere: bool = False) -> str
         (r"Therefore \boxed{x^2 + 1}", "x**2 + 1"),
         ("The answer is 12 apples.", "12"),
         ("Answer: 9", "9"),
+        ("The answer is 35, so add: 35 + 4 = 39.", "35"),
+        ("The answer is 1,234.", "1234"),
+        ("The answer is 3.5", "7/2"),
+        ("The answer is 3/4.", "3/4"),
         ("We have 3 apples and 4 pears", UNSCORED),  # nothing announced: the 4 is no answer
         ("The answer is not 7", UNSCORED),
         ("", UNSCORED),

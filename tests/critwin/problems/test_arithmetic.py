@@ -197,9 +197,7 @@ def test_options_come_as_often_as_promised() -> None:
 
 
 def test_student_is_as_careless_as_promised(stories: list[Story]) -> None:
-    exact = [
-        sum(o.probability for o in outcomes(story) if not o.chain.errors) for story in stories
-    ]
+    exact = [sum(o.probability for o in outcomes(story) if not o.chain.errors) for story in stories]
     mean = sum(exact) / len(exact)
     assert 0.70 < mean < 0.85
     hard = [p for p in exact if p < 0.5]
@@ -218,9 +216,12 @@ def test_locate_prefers_the_first_of_two_options() -> None:
 def test_locate_reads_whole_words() -> None:
     branch = PlantedBranch("reading", ("have 6 each", "have 6 in all"), (0.5, 0.5))
     assert branch.locate("They have 6 eachs.") is None
-    assert PlantedBranch("repair", ("2 + 3. Wait", "2 + 3. Then"), (0.5, 0.5)).locate(
-        "so 12 + 3. Wait"
-    ) is None
+    assert (
+        PlantedBranch("repair", ("2 + 3. Wait", "2 + 3. Then"), (0.5, 0.5)).locate(
+            "so 12 + 3. Wait"
+        )
+        is None
+    )
 
 
 def test_tokenizer_gives_back_every_text() -> None:

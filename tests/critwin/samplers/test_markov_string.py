@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def enumerate_strings(chain: MarkovString) -> dict[tuple[int, ...], float]:
             finished = ids[-1] == end or length == chain.max_new_tokens
             if ids[0] == end or end in ids[:-1] or not finished:
                 continue
-            steps = zip(ids, ids[1:], strict=False)
+            steps = pairwise(ids)
             found[ids] = chain.initial[ids[0]] * np.prod(
                 [chain.transitions[a][b] for a, b in steps]
             )

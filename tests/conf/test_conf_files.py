@@ -1,0 +1,137 @@
+"""The config tree as code: every file composes, says all of its target's keywords, and builds."""
+
+import inspect
+import itertools
+from pathlib import Path
+
+import pytest
+from hydra._internal.utils import get_args_parser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from experiments import train_arithmetic
+from launch.build import build, component
+from launch.catalogue import CONF, experiments
+from launch.composing import composer, paths
+
+GROUPS = ("model", "dataset", "prompt", "sampler", "feature", "window", "cluster", "tracker")
+FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+EXPERIMENTS = [entry.name for entry in experiments()]
+WRITTEN = EXPERIMENTS
+if not hasattr(train_arithmetic, "TrainArithmetic"):
+    unwritten = pytest.mark.skip(reason="experiments.train_arithmetic.TrainArithmetic is to come")
+    WRITTEN = [pytest.param(n, marks=unwritten) if "train" in n else n for n in EXPERIMENTS]
+LINE = '{"question": "What is 1 + 1?", "answer": "1 + 1 = 2\\n#### 2"}\n'
+
+
+def compose(*overrides: str, mode: RunMode = RunMode.RUN) -> DictConfig:
+    with composer(get_args_parser().parse_args(overrides)) as hydra:
+        return hydra.compose(overrides, mode)
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def given(path: Path, tmp_path: Path) -> list[str]:
+    """Give overrides for what a file leaves open."""
+    problems = tmp_path / "gsm8k.jsonl"
+    problems.write_text(LINE)
+    values = {"gsm8k": [f"dataset.path={problems}"], "hf": ["model.path=some/model"]}
+    return values.get(path.stem, [])
+
+
+def targets(node: object) -> list[dict]:
+    """Give every node with a target."""
+    if isinstance(node, dict):
+        inner = itertools.chain.from_iterable(map(targets, node.values()))
+        return ([node] if "_target_" in node else []) + list(inner)
+    return []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_component_file_names_every_keyword_of_its_target(path: Path, tmp_path: Path) -> None:
+    group = path.parent.name
+    config = compose("+exp=llm_math", f"{group}={path.stem}", *given(path, tmp_path))
+    plain = OmegaConf.to_container(config[group], resolve=True)
+    for node in targets(plain):
+        module, _, name = node["_target_"].rpartition(".")
+        target = getattr(__import__(module, fromlist=[name]), name)
+        assert set(node) - {"_target_"} == set(inspect.signature(target).parameters)
+    assert component(plain, group, object) is not None
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_every_key_of_a_component_file_is_commented(path: Path) -> None:
+    lines = path.read_text().split("\nhydra:")[0].splitlines()
+    comments = [line for line in lines if line.startswith("#") and not line.startswith("# @")]
+    assert comments, "the first comment says what it is"
+    without = [
+        line
+        for line in lines
+        if ":" in line and not line.lstrip().startswith("#") and "  #" not in line
+    ]
+    bare = {line.strip().partition(":")[0] for line in without}
+    # what several lines share is said at the first of them
+    assert bare <= {"_target_", "cluster", "account", "qos", "constraint", "cpus_per_task"}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_an_experiment_builds(name: str) -> None:
+    job = build(compose(f"+exp={name}"))
+    assert job.experiment.name == name
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_described_with_its_command(name: str) -> None:
+    lines = (CONF / "exp" / f"{name}.yaml").read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert len(lines[1]) > 20
+    assert lines[2].startswith(f"# python -m launch +exp={name}")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_keys_of_an_experiments_own_sweep_exist(name: str) -> None:
+    config = compose(f"+exp={name}", mode=RunMode.MULTIRUN)
+    known = set(paths(config))
+    assert config.hydra.sweeper.params, "-m has something to do"
+    assert set(config.hydra.sweeper.params) <= known
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_an_experiment_states_every_field_with_its_default(name: str) -> None:
+    config = OmegaConf.to_container(compose(f"+exp={name}"), resolve=False)
+    module, _, target = config["_target_"].rpartition(".")
+    fields = inspect.signature(getattr(__import__(module, fromlist=[target]), target)).parameters
+    assert set(fields) <= set(config)
+    defaults = {k: f.default for k, f in fields.items() if f.default is not inspect.Parameter.empty}
+    assert {key: config[key] for key in defaults} == defaults
+
+
+@pytest.mark.parametrize("cluster", ["local", "slurm", "debug"])
+def test_each_cluster_has_its_launcher(cluster: str) -> None:
+    config = compose("+exp=llm_math", f"cluster={cluster}")
+    launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+    wanted = {"local": "LocalLauncher", "slurm": "SlurmLauncher", "debug": "BasicLauncher"}
+    assert launcher["_target_"].endswith(wanted[cluster])
+
+
+def test_the_environment_chooses_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRITWIN_CLUSTER", "slurm")
+    assert compose("+exp=llm_math").cluster._target_ == "launch.clusters.Slurm"
+    assert compose("+exp=llm_math", "cluster=debug").cluster._target_ == "launch.clusters.Debug"
+
+
+def test_hydra_leaves_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    hydra = compose("+exp=llm_math").hydra
+    assert hydra.run.dir == "."
+    assert hydra.output_subdir is None
+    assert hydra.job.chdir is False
+    assert all("file" not in hydra[key].handlers for key in ("job_logging", "hydra_logging"))
+
+
+def test_packaged_configs_are_found_from_anywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert compose("+exp=llm_math").seed == 0

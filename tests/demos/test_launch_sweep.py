@@ -1,0 +1,97 @@
+"""`-m` through submitit's local executor and in process, on a tiny exact sampler."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.demos
+
+ROOT = Path(__file__).parents[2]
+TINY = (
+    "+exp=llm_math",
+    "model=markov_string",
+    "feature=final_word",
+    "dataset.n_problems=2",
+    "originals_per_problem=2",
+    "sampler.n=4",
+)
+
+
+def launch(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    names = ("WANDB_API_KEY", "WANDB_DIR", "CRITWIN_CLUSTER")
+    inherited = {key: value for key, value in os.environ.items() if key not in names}
+    return subprocess.run(
+        [sys.executable, "-m", "launch", *arguments],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(ROOT), "NETRC": str(folder / "none"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_one_run_and_again(tmp_path: Path) -> None:
+    done = launch(tmp_path, *TINY)
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "outputs" / "llm_math").iterdir()
+    (line,) = [line for line in done.stdout.splitlines() if "wandb sync" in line]
+    assert Path(line.partition("wandb sync ")[2].strip()).is_dir()
+    assert str(run.relative_to(tmp_path) / "report.html") in done.stdout
+    assert json.loads((run / "provenance.json").read_text())["status"] == "complete"
+    assert {path.name for path in tmp_path.iterdir()} == {"outputs"}
+    again = launch(tmp_path, *TINY, PYTHONPROFILEIMPORTTIME="1")
+    assert again.returncode == 0, again.stderr
+    assert "Already complete" in again.stdout
+    imported = {line.rpartition("|")[2].strip() for line in again.stderr.splitlines()}
+    assert "launch.run" in imported
+    assert not {"torch", "transformers", "wandb", "matplotlib"} & imported
+    assert len(list(run.rglob("*.wandb"))) == 1
+
+
+@pytest.mark.parametrize("cluster", ["local", "debug"])
+def test_a_sweep_of_two_cells(cluster: str, tmp_path: Path) -> None:
+    swept = (*TINY, f"cluster={cluster}", "sampler.temperature=null", "seed=1,2", "-m")
+    done = launch(tmp_path, *swept)
+    assert done.returncode == 0, done.stderr
+    (sweep,) = (tmp_path / "multirun" / "llm_math").iterdir()
+    manifest = json.loads((sweep / "manifest.json").read_text())
+    assert manifest["sweep"] == sweep.name
+    runs = {path.name for path in (tmp_path / "outputs" / "llm_math").iterdir()}
+    assert {cell["run_id"] for cell in manifest["cells"]} == runs
+    assert len(runs) == 2
+    seeds = [o for cell in manifest["cells"] for o in cell["overrides"] if o.startswith("seed=")]
+    assert seeds == ["seed=1", "seed=2"]
+    for cell in manifest["cells"]:
+        directory = tmp_path / cell["directory"]
+        assert json.loads((directory / "provenance.json").read_text())["status"] == "complete"
+        assert len(list(directory.rglob("*.wandb"))) == 1
+        assert cell["directory"] in done.stdout
+    if cluster == "local":
+        logs = [path.read_text() for path in sweep.glob("logs/*/*_log.err")]
+        assert len(logs) == 2
+        assert all("originals" in log for log in logs)
+
+
+def test_a_cell_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    assert launch(tmp_path, *TINY, "seed=1", "tracker=none").returncode == 0
+    (first,) = (tmp_path / "outputs" / "llm_math").iterdir()
+    manifest_of = (*TINY, "sampler.temperature=null", "seed=2,3", "tracker=none", "-m")
+    blocked = launch(tmp_path, *manifest_of, "cluster=debug", "outputs=plan")
+    assert blocked.returncode == 0
+    runs = sorted(path.name for path in (tmp_path / "plan" / "llm_math").iterdir())
+    # A file where the first cell wants its directory: that cell raises while it runs.
+    (tmp_path / "outputs" / "llm_math" / runs[0]).write_text("in the way")
+    done = launch(tmp_path, *manifest_of, "cluster=local")
+    assert done.returncode != 0
+    other = tmp_path / "outputs" / "llm_math" / runs[1]
+    assert json.loads((other / "provenance.json").read_text())["status"] == "complete"
+    logs = "".join(path.read_text() for path in tmp_path.glob("multirun/*/*/logs/*/*_log.err"))
+    assert "the run failed" in logs
+    assert "Traceback" in logs
+    assert "complete" in done.stdout
+    assert first.name not in runs

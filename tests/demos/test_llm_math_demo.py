@@ -1,0 +1,156 @@
+"""The main job from the command line: embedded model, real benchmark format, exact chain."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from critwin.feature import UNSCORED
+from critwin.records import CURVES, ORIGINALS, RESAMPLES, WINDOWS
+from critwin.samplers.markov_string import MarkovString
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = {
+    "originals": ORIGINALS,
+    "resamples": RESAMPLES,
+    "curves": CURVES,
+    "windows": WINDOWS,
+}
+
+
+def launch(outputs: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "launch", "+exp=llm_math", f"outputs={outputs}", *overrides],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "WANDB_MODE": "offline", "COLUMNS": "120"},
+    )
+
+
+def run_of(outputs: Path) -> Path:
+    (run,) = (outputs / "llm_math").iterdir()
+    return run
+
+
+def tables(run: Path) -> dict[str, pd.DataFrame]:
+    for name, schema in SCHEMAS.items():
+        assert pq.read_schema(run / f"{name}.parquet").equals(schema), name
+    return {name: pd.read_parquet(run / f"{name}.parquet") for name in SCHEMAS}
+
+
+def summary_of(run: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((run / "summary.json").read_text())
+    return summary
+
+
+@pytest.mark.demos
+def test_embedded_model_to_the_end_and_nothing_twice(tmp_path: Path) -> None:
+    shown = launch(tmp_path, "dataset.n_problems=8", "originals_per_problem=2", "sampler.n=10")
+    assert shown.returncode == 0, shown.stderr
+    run = run_of(tmp_path)
+    found = tables(run)
+    originals, resamples = found["originals"], found["resamples"]
+    assert len(originals) == 16
+    assert resamples.groupby(["original_id", "position"]).size().eq(10).all()
+    assert not resamples.duplicated(["original_id", "position", "replicate"]).any()
+    assert summary_of(run)["counts"]["originals"] == 16
+    assert "accuracy" in shown.stdout
+    assert str(run / "report.html") in shown.stdout
+    for name in ("report.html", "config.yaml", "provenance.json", "figures/mean_curves.pdf"):
+        assert (run / name).is_file(), name
+    assert list((run / "wandb").glob("offline-run-*"))
+    # the kept tokens stand in every resample, and the text is whole
+    text = originals.set_index("original_id")["text"]
+    for row in resamples.itertuples():
+        whole = text[row.original_id][: row.text_start] + row.text
+        assert whole.startswith(text[row.original_id][: row.text_start])
+        assert (row.label == UNSCORED) or f"answer is {row.label}" in whole
+    record = json.loads((run / "provenance.json").read_text())
+    drawn = originals["token_ids"].map(len).sum() + resamples["tokens_generated"].sum()
+    assert record["tokens_generated"] == drawn
+    assert record["rounding"]["redrawn"] == 64
+
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
+    again = launch(tmp_path, "dataset.n_problems=8", "originals_per_problem=2", "sampler.n=10")
+    assert again.returncode == 0, again.stderr
+    assert "accuracy" in again.stdout
+    after = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
+    assert {p: t for p, t in after.items() if p.name != ".lock"} == {
+        p: t for p, t in before.items() if p.name != ".lock"
+    }
+
+
+@pytest.mark.demos
+def test_real_format_and_a_model_that_knows_nothing(tmp_path: Path, tiny_llama: Path) -> None:
+    """A benchmark in its upstream format, a chat template, and answers that are all nonsense."""
+    problems = tmp_path / "test.jsonl"
+    rows = [
+        {
+            "question": f"A box holds {n} pens and a bag holds {n + 1}. How many pens are there?",
+            "answer": f"There are {n}+{n + 1}=<<{n}+{n + 1}={2 * n + 1}>>{2 * n + 1} pens.\n"
+            f"#### {2 * n + 1}",
+        }
+        for n in (3, 700, 12)
+    ]
+    problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown = launch(
+        tmp_path / "out",
+        "model=hf",
+        f"model.path={tiny_llama}",
+        "dataset=gsm8k",
+        f"dataset.path={problems}",
+        "prompt=step_by_step",
+        "sampler.max_new_tokens=24",
+        "sampler.n=4",
+        "originals_per_problem=2",
+        "tracker=none",
+    )
+    assert shown.returncode == 0, shown.stderr
+    run = run_of(tmp_path / "out")
+    originals = tables(run)["originals"]
+    assert len(originals) == 6
+    assert originals["prompt"].str.contains("<|user|>", regex=False).all()
+    assert originals["prompt"].str.endswith("Let's think step by step:").all()
+    assert (originals["unscored"] | (originals["correct"] == False)).all()  # noqa: E712
+    summary = summary_of(run)
+    assert summary["counts"]["right"] == 0
+    assert summary["counts"]["unscored"] == int(originals["unscored"].sum())
+    assert (run / "report.html").is_file()
+
+
+@pytest.mark.demos
+def test_markov_string_curves_meet_the_exact_law(tmp_path: Path) -> None:
+    """The whole path on an exact sampler: intervals hold the closed form as often as they say."""
+    shown = launch(
+        tmp_path,
+        "model=markov_string",
+        "feature=final_word",
+        "dataset.n_problems=40",
+        "originals_per_problem=2",
+        "sampler.n=100",
+        "tracker=none",
+    )
+    assert shown.returncode == 0, shown.stderr
+    found = tables(run_of(tmp_path))
+    chain = MarkovString()
+    ids = found["originals"].set_index("original_id")["token_ids"]
+    curves = found["curves"]
+    curves = curves[curves["own"] & (curves["trials"] > 0)]
+    inside = []
+    for row in curves.itertuples():
+        law = chain.last_symbol_law([int(i) for i in ids[row.original_id][: row.position]])
+        exact = law[chain.symbols.index(row.label)]
+        inside.append(row.lower - 1e-12 <= exact <= row.upper + 1e-12)
+    # Clopper-Pearson covers at least .95; 4 standard errors over this many independent values
+    assert np.mean(inside) >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / len(inside))

@@ -1,0 +1,151 @@
+"""Progress and results as a person reads them."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from critwin.records import RunDirectory
+from launch.results import marked_text, number, share, show_headline, show_results
+from launch.terminal import Bars, Lines, duration, progress_for
+from launch.trajectories import Trajectory, read_trajectories
+
+
+def console(*, terminal: bool = False) -> Console:
+    colour = "standard" if terminal else None
+    return Console(
+        file=io.StringIO(), force_terminal=terminal, color_system=colour, width=100, _environ={}
+    )
+
+
+def text_of(made: Console) -> str:
+    return made.file.getvalue()
+
+
+def trajectory(**changed: object) -> Trajectory:
+    fields = {
+        "problem_id": "p",
+        "label": "5",
+        "truth": "4",
+        "tokens": ("Two", " [red]", " and", " two", "."),
+        "windows": ((2, 4),),
+        "kept": (0.0, 0.5, 1.0),
+        "agreement": (0.1, 0.25, 1.0),
+    }
+    return Trajectory(**(fields | changed))
+
+
+def test_lines_tell_rate_and_time_left() -> None:
+    made = console()
+    lines = Lines(made, every=0.0)
+    lines.begin("resamples", 10, unit="cuts", done=4)
+    lines.advance(3, tokens_per_second=1520.4)
+    lines.end()
+    told = text_of(made).splitlines()
+    assert told[0] == "resamples: 10 cuts, 4 there already"
+    assert told[1].startswith("resamples: 7/10 cuts, ")
+    assert "cuts/s, " in told[1]
+    assert " left, tokens per second 1520" in told[1]
+    assert told[2].startswith("resamples: 7/10 cuts in ")
+
+
+def test_lines_are_few() -> None:
+    made = console()
+    lines = Lines(made)
+    lines.begin("resamples", 1000, unit="cuts")
+    for _ in range(1000):
+        lines.advance(1)
+    lines.end()
+    assert len(text_of(made).splitlines()) == 2
+
+
+def test_progress_outside_a_stage_is_nothing() -> None:
+    for progress in (Lines(console()), Bars(console(terminal=True))):
+        progress.advance(1)
+        progress.end()
+
+
+def test_bars_on_a_terminal() -> None:
+    made = console(terminal=True)
+    bars = progress_for(made)
+    assert isinstance(bars, Bars)
+    bars.begin("[bold]originals", 4, unit="originals", done=1)
+    bars.advance(3, windows=2)
+    bars.end()
+    assert "[bold]originals" in text_of(made)
+    assert "4/4" in text_of(made)
+    assert "windows 2" in text_of(made)
+    assert isinstance(progress_for(console()), Lines)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "0.2 s"), (42, "42 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_windows_are_marked_without_colour() -> None:
+    assert marked_text(trajectory(), colour=False).plain == "Two [red]⟦ and two⟧."
+
+
+def test_windows_are_marked_with_colour() -> None:
+    marked = marked_text(trajectory(), colour=True)
+    assert marked.plain == "Two [red] and two."
+    assert [marked.plain[s.start : s.end] for s in marked.spans] == [" and two"]
+
+
+def test_overlapping_windows_mark_each_token_once() -> None:
+    text = marked_text(trajectory(windows=((0, 2), (1, 3))), colour=False).plain
+    assert text == "⟦Two [red]⟧⟦ and⟧ two."
+
+
+def test_a_long_text_is_cut_outside_its_windows() -> None:
+    long = trajectory(tokens=("a" * 3000, "WINDOW", "b" * 3000), windows=((1, 2),))
+    text = marked_text(long, colour=False).plain
+    assert len(text) < 800
+    assert "⟦WINDOW⟧" in text
+    assert "[...]" in text
+
+
+def test_numbers() -> None:
+    values = [number(v) for v in (None, 0.12345, 2.0, 7, 1234.567)]
+    assert values == ["-", "0.123", "2.000", "7", "1234.6"]
+    assert [share(v) for v in (0.0, 0.05, 0.999, 1.0)] == ["0", ".05", "1", "1"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_shows_what_could_not_be_estimated(width: int) -> None:
+    made = console()
+    made.width = width
+    row = {"name": "  of x", "estimate": None, "lower": None, "upper": None, "n": 0}
+    show_headline(made, [row | {"problems": 0, "note": "[too] few"}])
+    assert text_of(made).count("[too] few") == 1
+    assert ("of x: [too] few" in text_of(made)) is (width == 80)
+
+
+def test_results_of_a_run(fake, job) -> None:
+    made = console()
+    from launch.run import start
+
+    ready = job("+exp=fake", "tracker=none")
+    start(ready, group=None)
+    run = ready.directory()
+    show_results(made, run, RunDirectory(run).read_json("summary"))
+    told = text_of(made)
+    assert "accuracy" in told
+    assert "[0.100, 0.900]" in told
+    assert "A wrong answer with a window" in told
+    assert "Two [bold]and⟦ two is four⟧." in told
+    assert "kept          0  .43  .86" in told
+    assert "A right answer with a window" not in told
+    assert "An answer without a window" in told
+    assert str(run / "report.html") in told
+
+
+def test_a_run_without_trajectories(tmp_path: Path) -> None:
+    assert read_trajectories(tmp_path) == []
+    made = console()
+    show_results(made, tmp_path, {})
+    assert "run directory" in text_of(made)
