@@ -260,9 +260,9 @@ chain of thought, and makes the mistakes of the careless student whose chains it
 - **Prompt**: `<bos>`, the question, a line break. A chain ends in "The answer is 42." and `<eos>`.
 - **Data**: `critwin/problems/arithmetic.py`, drawn anew for every batch; the test split is disjoint
   from training by the structure and the numbers of a problem, whatever the names.
-- **Command**: `python -m launch +exp=train_arithmetic` (seed {card["settings"]["seed"]};
-  {card["seconds"]:.0f} seconds on two CPU cores; {card["steps"]} steps, weights of step
-  {card["best_step"]}).
+- **Command**: `python -m launch +exp=train_arithmetic` with seed {card["settings"]["seed"]}:
+  {card["seconds"]:.0f} seconds with {card["settings"]["threads"]} CPU threads,
+  {card["steps"]} steps; the weights are those of step {card["best_step"]}.
 - **Weights**: half precision, safetensors, sha256 `{card["sha256"]}`.
 - **Licence**: Apache-2.0.
 
@@ -282,8 +282,9 @@ which is conservative.
 | validation loss, nats per token of the chain | {card["validation_loss"]:.4f} |
 | entropy of the student, nats per token of the chain | {card["entropy"]:.4f} |
 
-Wrong or missing answers of these {n_chains} chains, by the branch that went wrong (`repair` is a
-slip that was not noticed):
+Wrong or missing answers of these {n_chains} chains, by the first branch that went wrong. `repair`
+is a slip that was not noticed, `arithmetic` a false statement, and `other` anything else, mostly a
+number copied wrong, in a chain that the student would not write.
 
 | kind | count |
 |---|---|

@@ -35,11 +35,13 @@ class Request:
     Attributes:
         prompt_ids: Token ids of the prompt.
         kept_ids: Token ids of the sample that are given.
+        limit: Tokens of the sample at most, the kept ones included; more than are kept.
         seeds: One seed per draw.
     """
 
     prompt_ids: tuple[int, ...]
     kept_ids: tuple[int, ...]
+    limit: int
     seeds: tuple[int, ...]
 
 
@@ -60,7 +62,6 @@ class TokenLaw:
         temperature: Divides the logits; 0 takes the most probable token.
         top_k: Most probable tokens that are kept; None keeps all.
         top_p: Mass of most probable tokens that is kept.
-        max_new_tokens: Limit in tokens from the end of the prompt, kept tokens included.
         end_ids: Tokens that end a generation.
         stopped: Tells for rows of token ids, shape (B, L), which of them end in a stop string.
     """
@@ -68,7 +69,6 @@ class TokenLaw:
     temperature: float
     top_k: int | None
     top_p: float
-    max_new_tokens: int
     end_ids: tuple[int, ...]
     stopped: Callable[[torch.Tensor], torch.Tensor] | None = None
 
@@ -100,7 +100,7 @@ def decode(
 
     Args:
         model: A causal language model of transformers, in eval mode.
-        requests: Prefixes with the seeds of their draws; each prefix is shorter than the limit.
+        requests: Prefixes with the seeds of their draws.
         law: What tokens are drawn from.
         batch_size: Rows decoded together, >= 1.
         pad_id: Token id used for padding; any valid id.
@@ -148,9 +148,9 @@ class _Slab:
         self.prefixes = [requests[i] for i in dict.fromkeys(i for i, _ in rows)]
         self.draws = [sum(1 for j, _ in rows if requests[j] is p) for p in self.prefixes]
         self.seeds = np.array([requests[i].seeds[d] for i, d in rows], dtype=np.uint64)
-        kept = [len(requests[i].kept_ids) for i, _ in rows]
-        self.kept = np.array(kept, dtype=np.uint64)
-        self.budget = torch.tensor([law.max_new_tokens - k for k in kept], device=self.device)
+        self.kept = np.array([len(requests[i].kept_ids) for i, _ in rows], dtype=np.uint64)
+        left = [requests[i].limit - len(requests[i].kept_ids) for i, _ in rows]
+        self.budget = torch.tensor(left, device=self.device)
         self.end_ids = torch.tensor(law.end_ids, device=self.device)
         steps = int(self.budget.max())
         shape = (len(rows), steps)

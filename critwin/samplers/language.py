@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -42,7 +43,8 @@ class LanguageSampler(TextSampler):
         temperature: Divides the logits, >= 0; 0 takes the most probable token.
         top_k: Keep the k most probable tokens; None keeps all.
         top_p: Keep the most probable tokens that together reach this probability, in (0, 1].
-        max_new_tokens: Length limit from the end of the prompt, >= 1.
+        max_new_tokens: Length limit from the end of the prompt, >= 1; the end of the model's context
+            is one too. Both depend on the prompt alone, so originals and resamples share them.
         stop: Strings that end a generation; they stay part of it.
         trust_remote_code: Run Python code that comes with the checkpoint.
         deterministic: Compute in float64 with deterministic kernels, so that batch size and order
@@ -100,8 +102,11 @@ class LanguageSampler(TextSampler):
         self, y: Sequence[Prefix], *, seeds: Sequence[Sequence[int]]
     ) -> list[list[Generation]]:
         """Continue each prefix, once per seed; a generation that was kept whole is returned."""
-        open_ = [i for i, p in enumerate(y) if p.whole is None and p.level < self.max_new_tokens]
-        requests = [Request(y[i].prompt_ids, y[i].token_ids, tuple(seeds[i])) for i in open_]
+        limits = [self._limit(prefix) for prefix in y]
+        open_ = [i for i, p in enumerate(y) if p.whole is None and p.level < limits[i]]
+        requests = [
+            Request(y[i].prompt_ids, y[i].token_ids, limits[i], tuple(seeds[i])) for i in open_
+        ]
         loaded = self._loaded
         drawn = decode(
             loaded.model,
@@ -141,6 +146,16 @@ class LanguageSampler(TextSampler):
             self.deterministic,
         )
 
+    def _limit(self, prefix: Prefix) -> int:
+        """Give the length limit of samples with this prompt."""
+        room = self._loaded.context - len(prefix.prompt_ids)
+        if room < 1:
+            raise ModelError(
+                f"a prompt has {len(prefix.prompt_ids)} tokens; the model's context holds "
+                f"{self._loaded.context}, and one has to be left for the answer"
+            )
+        return min(self.max_new_tokens, room)
+
     def _law(self) -> TokenLaw:
         loaded = self._loaded
         stopped = None
@@ -157,7 +172,6 @@ class LanguageSampler(TextSampler):
             temperature=self.temperature,
             top_k=self.top_k,
             top_p=self.top_p,
-            max_new_tokens=self.max_new_tokens,
             end_ids=loaded.end_ids,
             stopped=stopped,
         )
@@ -185,6 +199,7 @@ class _Loaded:
     tokenizer: Any
     end_ids: tuple[int, ...]
     pad_id: int
+    context: int
 
 
 @lru_cache(maxsize=1)
@@ -224,7 +239,13 @@ def _load(
     model = model.to(device).eval()
     end_ids = _end_ids(model, tokenizer)
     pad_id = tokenizer.pad_token_id
-    return _Loaded(model, tokenizer, end_ids, end_ids[0] if pad_id is None else pad_id)
+    return _Loaded(
+        model=model,
+        tokenizer=tokenizer,
+        end_ids=end_ids,
+        pad_id=end_ids[0] if pad_id is None else pad_id,
+        context=getattr(model.config.get_text_config(), "max_position_embeddings", sys.maxsize),
+    )
 
 
 def _end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:

@@ -155,6 +155,21 @@ def test_length_limit_counts_from_the_prompt(tiny_llama: Path) -> None:
         assert (len(again.token_ids) == 12) or again.finish_reason == "end"
 
 
+def test_end_of_the_context_is_a_limit(tiny_letters: Path) -> None:
+    """GPT-2 has a position for each of 32 tokens and none after them."""
+    sampler = sampler_of(tiny_letters, max_new_tokens=512)
+    short, long = sampler.start([Prompt("abc"), Prompt("abcdef" * 4)])
+    for start in (short, long):
+        (xs,) = sampler.resample([start], seeds=[[fold_in(0, i) for i in range(50)]])
+        limit = 32 - len(start.prompt_ids)
+        assert max(len(x.token_ids) for x in xs) == limit
+        assert all(x.finish_reason == "end" or len(x.token_ids) == limit for x in xs)
+        whole = sampler.observe(xs, [limit] * 50, seeds=[0] * 50)
+        assert sampler.resample(whole, seeds=[[1]] * 50) == [[x] for x in xs]
+    with pytest.raises(ModelError, match="context holds 32"):
+        sampler.resample(sampler.start([Prompt("abcdef" * 6)]), seeds=[[0]])
+
+
 def test_stop_string_ends_a_generation_across_the_cut(tiny_letters: Path) -> None:
     sampler = sampler_of(tiny_letters, max_new_tokens=12, stop=("ab",))
     (start,) = sampler.start([Prompt("ab")])  # the prompt's own "ab" stops nothing
