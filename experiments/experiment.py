@@ -38,6 +38,9 @@ class Experiment(ABC):
     stage: ClassVar[str] = "measure"
     """Job type shown by trackers."""
 
+    axis: ClassVar[str] = "originals_done"
+    """The scalar over which trackers draw the others."""
+
     execution: ClassVar[frozenset[str]] = frozenset()
     """Fields that say how to compute, not what: left out of the run id."""
 

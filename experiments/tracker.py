@@ -11,7 +11,7 @@ class Tracker(Protocol):
     """Mirrors a run elsewhere. It never raises and never holds a run up."""
 
     def log(self, row: Mapping[str, float]) -> None:
-        """Record scalars of the run so far; `originals_done` is their axis."""
+        """Record scalars of the run so far; the experiment's `axis` is among them."""
 
     def publish(self, run: Path) -> None:
         """Mirror the tables, figures and the page of a finished run directory."""

@@ -1,368 +1,115 @@
-"""Train the embedded language model on arithmetic problems from nothing.
-
-A small GPT-2 learns the careless student's chains of thought. Every batch is drawn anew from the
-seed and its own number, so a run that was killed goes on from its checkpoint as if nothing had
-happened.
-"""
+"""Train the embedded arithmetic model again from nothing, measure it and write what is shipped."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import random
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
-from critwin.errors import ParameterError
-from critwin.problems.arithmetic import Split, draw_story, write_chain
-from critwin.problems.arithmetic_student import random_chooser
-from critwin.problems.arithmetic_tokens import BOS, EOS, PAD, sample_ids, vocabulary
-from experiments.train_arithmetic_export import evaluate, export_model, write_card
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import GPT2LMHeadModel
-
-Progress = Callable[[dict[str, float]], None]
-
-# Batches are cut from groups of this many, sorted by length, so that little is spent on padding.
-_GROUP = 8
-_LONGEST = 192
+from critwin.records import RunDirectory
+from experiments.arithmetic_export import evaluate, export_model, write_card
+from experiments.arithmetic_training import Training, TrainSettings, train
+from experiments.experiment import Accounts, Experiment
+from experiments.tracker import Progress, Tracker
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """What determines the trained model.
+class TrainArithmetic(TrainSettings, Experiment):
+    """Train the embedded model; `model/` of the run directory is what `critwin/assets` ships.
 
-    Attributes:
-        seed: Decides the weights at the start and all problems; not negative.
-        steps: Optimizer steps of the whole schedule, at least 1.
-        batch_size: Samples in a step, at least 1.
-        learning_rate: At the end of the warm-up, above 0.
-        warmup_steps: Steps of linear warm-up; a cosine to a twentieth follows.
-        weight_decay: Of AdamW, not negative.
-        n_layer: Layers, at least 1.
-        n_head: Attention heads, a divisor of n_embd.
-        n_embd: Width, at least 1.
-        seconds_at_most: Training stops after so many seconds, those before a kill included.
-        validate_every: Steps between two validations, each followed by a checkpoint.
-        validation_problems: Samples that a validation reads.
-        patience: Validations without a new best loss after which training stops.
-        evaluate_problems: Test problems on which the result is sampled.
-        evaluate_samples: Samples for each of them, at temperature 1.
-        threads: Threads of torch, at least 1.
+    A checkpoint is written at every validation, so that a run that was killed goes on from it to
+    the same weights. The fields are those of `TrainSettings`.
     """
 
-    seed: int = 0
-    steps: int = 2400
-    batch_size: int = 64
-    learning_rate: float = 3e-3
-    warmup_steps: int = 100
-    weight_decay: float = 0.01
-    n_layer: int = 4
-    n_head: int = 4
-    n_embd: int = 128
-    seconds_at_most: float = 1800.0
-    validate_every: int = 100
-    validation_problems: int = 512
-    patience: int = 10
-    evaluate_problems: int = 300
-    evaluate_samples: int = 5
-    threads: int = 2
+    name: ClassVar[str] = "train_arithmetic"
+    stage: ClassVar[str] = "train"
+    axis: ClassVar[str] = "step"
+    execution: ClassVar[frozenset[str]] = frozenset({"threads"})
 
-    def __post_init__(self) -> None:
-        """Check the settings.
+    def check(self) -> None:
+        """Accept: the settings have been checked one by one."""
 
-        Raises:
-            ParameterError: One of them is not allowed.
-        """
-        for name, value in asdict(self).items():
-            if name in ("learning_rate", "seconds_at_most"):
-                if not value > 0 or not math.isfinite(value):
-                    raise ParameterError(name, value, "a number above 0")
-            elif name == "weight_decay":
-                if not value >= 0 or not math.isfinite(value):
-                    raise ParameterError(name, value, "a number, at least 0")
-            else:
-                least = 0 if name in ("seed", "warmup_steps") else 1
-                if not isinstance(value, int) or value < least:
-                    raise ParameterError(name, value, f"an integer, at least {least}")
-        if self.n_embd % self.n_head:
-            raise ParameterError("n_head", self.n_head, f"a divisor of n_embd = {self.n_embd}")
+    def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
+        """Go on with training, then export, measure and write the model card."""
+        settings = TrainSettings(**{f.name: getattr(self, f.name) for f in fields(TrainSettings)})
+        training = _train(directory.parts, settings, tracker, progress)
+        began = time.perf_counter()
+        progress.begin("evaluation", 1, unit="models")
+        card = self._export(training, directory.path / "model")
+        directory.write_json("summary", card | {"headline": _headline(card)})
+        progress.advance(1)
+        progress.end()
+        seconds = {"training": card["seconds"], "evaluation": time.perf_counter() - began}
+        return Accounts(seconds=seconds, facts={"weights": card["sha256"]})
 
-    def rate(self, step: int) -> float:
-        """Give the learning rate of a step, counted from 0."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        return self.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * min(1.0, done))) / 2)
-
-
-@dataclass
-class _State:
-    """Where training stands; everything but the tensors."""
-
-    step: int = 0
-    best_loss: float = math.inf
-    best_step: int = 0
-    stale: int = 0
-    seconds: float = 0.0
-    finished: bool = False
-
-
-@dataclass
-class _Samples:
-    """Draws training batches; batch `index` depends on the seed and the index alone."""
-
-    settings: TrainSettings
-    group: int = -1
-    batches: list[list[tuple[list[int], int]]] = field(default_factory=list)
-
-    def batch(self, index: int) -> list[tuple[list[int], int]]:
-        group, within = divmod(index, _GROUP)
-        if group != self.group:
-            size = self.settings.batch_size
-            rng = random.Random(f"critwin arithmetic batches {self.settings.seed} {group}")
-            drawn = [_draw_ids(rng, "train")[0] for _ in range(size * _GROUP)]
-            drawn.sort(key=lambda sample: len(sample[0]))
-            self.batches = [drawn[start : start + size] for start in range(0, len(drawn), size)]
-            rng.shuffle(self.batches)
-            self.group = group
-        return self.batches[within]
-
-
-def _draw_ids(rng: random.Random, split: Split) -> tuple[tuple[list[int], int], float]:
-    """Draw one sample as token ids; with it, the student's entropy on the story in nats."""
-    story, found = draw_story(rng, split=split)
-    chain = write_chain(story, random_chooser(rng))
-    entropy = -sum(outcome.probability * math.log(outcome.probability) for outcome in found)
-    return sample_ids(story.question, chain.text), entropy
-
-
-def _tensors(batch: list[tuple[list[int], int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    import torch
-
-    longest = max(len(ids) for ids, _ in batch)
-    inputs = torch.full((len(batch), longest), vocabulary()[PAD])
-    labels = torch.full((len(batch), longest), -100)
-    for row, (ids, prompt) in enumerate(batch):
-        inputs[row, : len(ids)] = torch.tensor(ids)
-        labels[row, prompt : len(ids)] = torch.tensor(ids[prompt:])
-    return inputs, labels
-
-
-def build_model(settings: TrainSettings) -> GPT2LMHeadModel:
-    """Build the model with weights drawn from the seed."""
-    import torch
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    known = vocabulary()
-    torch.manual_seed(settings.seed)
-    config = GPT2Config(
-        vocab_size=len(known),
-        n_positions=_LONGEST,
-        n_embd=settings.n_embd,
-        n_layer=settings.n_layer,
-        n_head=settings.n_head,
-        # The same function as the default gelu_new, as one fused kernel: a third faster here.
-        activation_function="gelu_pytorch_tanh",
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=known[BOS],
-        eos_token_id=known[EOS],
-        pad_token_id=known[PAD],
-    )
-    model = GPT2LMHeadModel(config)
-    # On a CPU in bfloat16, the backward pass of the fused attention takes twice as long.
-    model.set_attn_implementation("eager")
-    return model
-
-
-class _Run:
-    """One training run: the model, its optimizer, and the file from which it goes on."""
-
-    def __init__(self, out: Path, settings: TrainSettings) -> None:
-        import torch
-
-        self.settings = settings
-        self.file = out / "checkpoint.safetensors"
-        self.state = _State()
-        self.model = build_model(settings)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    def _export(self, training: Training, folder: Path) -> dict[str, Any]:
+        export_model(training.model, folder=folder)
+        measured = evaluate(
+            folder,
+            n_problems=self.evaluate_problems,
+            samples=self.evaluate_samples,
+            seed=self.seed,
         )
-        self.parameters = dict(self.model.named_parameters())
-        self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
-        rng = random.Random(f"critwin arithmetic validation {settings.seed}")
-        drawn = [_draw_ids(rng, "validation") for _ in range(settings.validation_problems)]
-        samples = sorted((sample for sample, _ in drawn), key=lambda sample: len(sample[0]))
-        self.validation = [_tensors(samples[i : i + 64]) for i in range(0, len(samples), 64)]
-        self.entropy = sum(e for _, e in drawn) / sum(len(ids) - n for ids, n in samples)
-        if self.file.exists():
-            self._load()
-
-    def step(self, samples: _Samples) -> float:
-        """Take one optimizer step and return its loss, in nats per token of the chain."""
-        import torch
-
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate(self.state.step)
-        inputs, labels = _tensors(samples.batch(self.state.step))
-        # Weights and updates stay in single precision; the products are three times as fast so.
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = self._loss(inputs, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.state.step += 1
-        return float(loss.detach())
-
-    def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        # The rows are padded on the right, which a causal model cannot see from the left.
-        logits = self.model(input_ids=inputs, attention_mask=torch.ones_like(inputs)).logits
-        return torch.nn.functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten()
-        )
-
-    def validate(self) -> float:
-        """Return the loss on the validation split; keep the weights if they are the best so far."""
-        import torch
-
-        total, count = 0.0, 0
-        with torch.inference_mode():
-            for inputs, labels in self.validation:
-                n = int((labels >= 0).sum())
-                total += float(self._loss(inputs, labels)) * n
-                count += n
-        loss = total / count
-        if loss < self.state.best_loss:
-            self.state.best_loss, self.state.best_step, self.state.stale = loss, self.state.step, 0
-            self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
-        else:
-            self.state.stale += 1
-        return loss
-
-    def save(self) -> None:
-        """Write everything into one file, whole or not at all."""
-        from safetensors.torch import save_file
-
-        tensors: dict[str, torch.Tensor] = {}
-        for name, parameter in self.parameters.items():
-            kept = self.optimizer.state[parameter]
-            tensors[f"model/{name}"] = parameter.detach()
-            tensors[f"best/{name}"] = self.best[name]
-            tensors.update({f"optimizer/{key}/{name}": value for key, value in kept.items()})
-        metadata = {
-            "state": json.dumps(asdict(self.state)),
-            "settings": json.dumps(asdict(self.settings)),
+        facts = {
+            "settings": asdict(training.settings),
+            "parameters": sum(p.numel() for p in training.model.parameters()),
+            "seconds": round(training.state.seconds, 1),
+            "steps": training.state.step,
+            "best_step": training.state.best_step,
+            "validation_loss": training.state.best_loss,
+            "entropy": training.entropy,
         }
-        partial = self.file.with_suffix(".partial")
-        save_file(tensors, partial, metadata=metadata)
-        os.replace(partial, self.file)
-
-    def _load(self) -> None:
-        import torch
-        from safetensors import safe_open
-        from safetensors.torch import load_file
-
-        with safe_open(self.file, framework="pt") as stored:
-            metadata = stored.metadata()
-            if json.loads(metadata["settings"]) != asdict(self.settings):
-                raise ParameterError(
-                    "out", str(self.file.parent), "a folder without a run of other settings"
-                )
-        self.state = _State(**json.loads(metadata["state"]))
-        tensors = load_file(self.file)
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(tensors[f"model/{name}"])
-                self.best[name] = tensors[f"best/{name}"]
-                self.optimizer.state[parameter] = {
-                    key: tensors[f"optimizer/{key}/{name}"]
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                }
+        return write_card(folder, facts=facts, measured=measured)
 
 
-def train(*, out: Path, settings: TrainSettings, progress: Progress) -> _Run:
-    """Train until the schedule ends, validation stops improving, or the time is up.
+def _train(folder: Path, settings: TrainSettings, tracker: Tracker, progress: Progress) -> Training:
+    """Train, telling tracker and progress; a checkpoint in `folder` is gone on from."""
+    begun = False
 
-    Args:
-        out: Folder for the checkpoint; one that is there is gone on from.
-        settings: What determines the model.
-        progress: Called with `step`, `loss`, `seconds` and, at a validation, `validation_loss`.
+    def report(row: dict[str, float]) -> None:
+        nonlocal begun
+        step = int(row["step"])
+        if not begun:
+            progress.begin("training", settings.steps, unit="steps", done=step - 1)
+            begun = True
+        if "validation_loss" in row:
+            tracker.log(row)
+        shown = {k: v for k, v in row.items() if k in ("loss", "validation_loss")}
+        progress.advance(1, **shown)
 
-    Returns:
-        The run, its model holding the best weights.
-
-    Raises:
-        ParameterError: `out` holds a checkpoint of other settings.
-    """
-    import torch
-
-    torch.set_num_threads(settings.threads)
-    out.mkdir(parents=True, exist_ok=True)
-    run = _Run(out, settings)
-    state, samples = run.state, _Samples(settings)
-    started = time.monotonic() - state.seconds
-    while not state.finished:
-        row = {"loss": run.step(samples), "step": float(state.step)}
-        state.seconds = time.monotonic() - started
-        ended = state.step >= settings.steps or state.seconds >= settings.seconds_at_most
-        if ended or state.step % settings.validate_every == 0:
-            row |= {"validation_loss": run.validate(), "entropy": run.entropy}
-            state.finished = ended or state.stale >= settings.patience
-            run.save()
-        progress(row | {"seconds": state.seconds})
-    with torch.no_grad():
-        for name, parameter in run.parameters.items():
-            parameter.copy_(run.best[name])
-    return run
+    training = train(out=folder, settings=settings, report=report)
+    progress.end()
+    return training
 
 
-def train_arithmetic(*, out: Path, settings: TrainSettings, progress: Progress) -> dict[str, Any]:
-    """Train the embedded model, measure it and export it; a complete run is not done again.
+def _headline(card: dict[str, Any]) -> list[dict[str, Any]]:
+    measured = card["measured"]
+    lower, upper = measured["accuracy_interval"]
+    problems, samples = measured["problems"], measured["samples_per_problem"]
+    statements = measured["arithmetic_statements"]
 
-    Args:
-        out: Folder of the run: `checkpoint.safetensors`, and `model/` with what is shipped.
-        settings: What determines the model.
-        progress: Called with numbers at every step and at every batch of the evaluation.
+    def row(name: str, estimate: float, note: str, **counts: Any) -> dict[str, Any]:
+        empty = {"lower": None, "upper": None, "n": None, "problems": None}
+        return {"name": name, "estimate": estimate, **empty, **counts, "note": note}
 
-    Returns:
-        The content of `model/card.json`.
-
-    Raises:
-        ParameterError: `out` holds a run of other settings.
-    """
-    folder = out / "model"
-    card = folder / "card.json"  # written last: where it is, everything is
-    if card.exists():
-        stored: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
-        if stored["settings"] == asdict(settings):
-            return stored
-    run = train(out=out, settings=settings, progress=progress)
-    export_model(run.model, folder=folder)
-    measured = evaluate(
-        folder,
-        n_problems=settings.evaluate_problems,
-        samples=settings.evaluate_samples,
-        seed=settings.seed,
-        progress=progress,
-    )
-    facts = {
-        "settings": asdict(settings),
-        "parameters": sum(p.numel() for p in run.model.parameters()),
-        "seconds": round(run.state.seconds, 1),
-        "steps": run.state.step,
-        "best_step": run.state.best_step,
-        "validation_loss": run.state.best_loss,
-        "entropy": run.entropy,
-    }
-    return write_card(folder, facts=facts, measured=measured)
+    return [
+        row(
+            "accuracy at temperature 1",
+            measured["accuracy"],
+            f"{measured['unscored']} without an answer",
+            lower=lower,
+            upper=upper,
+            n=problems * samples,
+            problems=problems,
+        ),
+        row("accuracy of the student itself", measured["student_accuracy"], "exact"),
+        row(
+            "arithmetic statements that are true",
+            measured["arithmetic_right"],
+            "of those it wrote",
+            n=statements,
+        ),
+        row("validation loss", card["validation_loss"], "nats per token of the chain"),
+        row("entropy of the student", card["entropy"], "the loss cannot go below it"),
+    ]

@@ -113,6 +113,7 @@ def _info(job: Job, path: Path, group: str | None, words: Sequence[str]) -> RunI
         name=f"{' '.join(names)} {path.name[:6]}",
         group=group or experiment.name,
         job_type=experiment.stage,
+        axis=experiment.axis,
         tags=tuple(dict.fromkeys([*names, *experiment.tags()])),
         config={str(key): value for key, value in config.items()},
         directory=path,

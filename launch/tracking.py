@@ -44,6 +44,7 @@ class RunInfo:
         name: Name for people.
         group: Name of the sweep, or of the experiment.
         job_type: Stage of the experiment.
+        axis: The scalar over which the others are drawn.
         tags: Words by which the run can be found.
         config: The resolved config, no secrets.
         directory: The run directory.
@@ -53,6 +54,7 @@ class RunInfo:
     name: str
     group: str
     job_type: str
+    axis: str
     tags: tuple[str, ...]
     config: Mapping[str, object]
     directory: Path
@@ -241,8 +243,8 @@ class WandbTracker(OpenTracker):
             save_code=False,
             settings=_settings(),
         )
-        self._run.define_metric("originals_done")
-        self._run.define_metric("*", step_metric="originals_done")
+        self._run.define_metric(info.axis)
+        self._run.define_metric("*", step_metric=info.axis)
 
 
 def _settings() -> Any:

@@ -43,8 +43,8 @@ class LanguageSampler(TextSampler):
         temperature: Divides the logits, >= 0; 0 takes the most probable token.
         top_k: Keep the k most probable tokens; None keeps all.
         top_p: Keep the most probable tokens that together reach this probability, in (0, 1].
-        max_new_tokens: Length limit from the end of the prompt, >= 1; the end of the model's context
-            is one too. Both depend on the prompt alone, so originals and resamples share them.
+        max_new_tokens: Length limit from the end of the prompt, >= 1; the model's context is one
+            too. Both depend on the prompt alone, so originals and resamples share them.
         stop: Strings that end a generation; they stay part of it.
         trust_remote_code: Run Python code that comes with the checkpoint.
         deterministic: Compute in float64 with deterministic kernels, so that batch size and order

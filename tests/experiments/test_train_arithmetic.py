@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.resources import files
 from itertools import pairwise
@@ -16,8 +17,12 @@ import pytest
 from critwin.errors import ParameterError
 from critwin.problems.arithmetic import ArithmeticProblems, outcomes
 from critwin.problems.arithmetic_tokens import sample_ids
-from experiments.train_arithmetic import TrainSettings, train, train_arithmetic
-from experiments.train_arithmetic_export import grade, sample_chains, wilson
+from critwin.records import RunDirectory
+from experiments.arithmetic_export import grade, sample_chains
+from experiments.arithmetic_training import TrainSettings, train
+from experiments.experiment import carry_out, is_complete
+from experiments.tracker import Silent
+from experiments.train_arithmetic import TrainArithmetic
 
 TINY = TrainSettings(
     steps=9,
@@ -43,11 +48,11 @@ def _ignore(row: dict[str, float]) -> None:
 
 
 def _kill_at(step: int) -> object:
-    def progress(row: dict[str, float]) -> None:
+    def report(row: dict[str, float]) -> None:
         if row["step"] == step:
             raise _Killed
 
-    return progress
+    return report
 
 
 def _checkpoint(folder: Path) -> tuple[dict[str, str], dict[str, bytes]]:
@@ -61,11 +66,11 @@ def _checkpoint(folder: Path) -> tuple[dict[str, str], dict[str, bytes]]:
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    train(out=tmp_path / "whole", settings=TINY, progress=_ignore)
+    train(out=tmp_path / "whole", settings=TINY, report=_ignore)
     for step in (1, 4, 6):  # before the first checkpoint, between two, right after one
         with pytest.raises(_Killed):
-            train(out=tmp_path / "killed", settings=TINY, progress=_kill_at(step))
-    train(out=tmp_path / "killed", settings=TINY, progress=_ignore)
+            train(out=tmp_path / "killed", settings=TINY, report=_kill_at(step))
+    train(out=tmp_path / "killed", settings=TINY, report=_ignore)
     (whole, tensors), (resumed, others) = map(
         _checkpoint, (tmp_path / "whole", tmp_path / "killed")
     )
@@ -80,33 +85,60 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
 def test_other_settings_do_not_go_on_from_a_checkpoint(tmp_path: Path) -> None:
     short = replace(TINY, steps=1)
-    train(out=tmp_path, settings=short, progress=_ignore)
+    train(out=tmp_path, settings=short, report=_ignore)
     with pytest.raises(ParameterError, match="out"):
-        train(out=tmp_path, settings=replace(short, seed=1), progress=_ignore)
+        train(out=tmp_path, settings=replace(short, seed=1), report=_ignore)
 
 
 def test_training_stops_when_validation_stalls(tmp_path: Path) -> None:
     # A rate so small that no weight moves: no validation after the first one is better.
     stalled = replace(TINY, learning_rate=1e-30, weight_decay=0.0, patience=1, steps=50)
-    run = train(out=tmp_path, settings=stalled, progress=_ignore)
+    run = train(out=tmp_path, settings=stalled, report=_ignore)
     assert run.state.step == 2 * stalled.validate_every
 
 
-def test_the_whole_path_ships_a_model(tmp_path: Path) -> None:
-    rows: list[dict[str, float]] = []
-    card = train_arithmetic(out=tmp_path, settings=TINY, progress=rows.append)
-    folder = tmp_path / "model"
-    assert card == json.loads((folder / "card.json").read_text())
+class _Rows(Silent):
+    """Keeps what is told; dies at one of the rows if asked to."""
+
+    def __init__(self, die_after: int = 10**9) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.die_after = die_after
+
+    def log(self, row: Mapping[str, float]) -> None:
+        self.rows.append(dict(row))
+        if len(self.rows) >= self.die_after:
+            raise _Killed
+
+
+def _ship(folder: Path, told: _Rows) -> RunDirectory:
+    directory = RunDirectory(folder)
+    experiment = TrainArithmetic(**asdict(TINY))
+    carry_out(experiment, directory, config="seed: 0\n", tracker=told, progress=told)
+    return directory
+
+
+def test_the_whole_path_ships_a_model_after_a_kill_too(tmp_path: Path) -> None:
+    told = _Rows()
+    whole = _ship(tmp_path / "whole", told)
+    assert [row["step"] for row in told.rows] == [3.0, 6.0, 9.0]
+    with pytest.raises(_Killed):
+        _ship(tmp_path / "killed", _Rows(die_after=2))
+    killed = RunDirectory(tmp_path / "killed")
+    assert not is_complete(killed)
+    _ship(killed.path, _Rows())
+    weights = "model/model.safetensors"
+    assert (killed.path / weights).read_bytes() == (whole.path / weights).read_bytes()
+    card = json.loads((whole.path / "model" / "card.json").read_text())
     assert card["settings"] == asdict(TINY)
     assert card["measured"]["problems"] == 3
-    assert {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json"} <= {
-        path.name for path in folder.iterdir()
-    }
-    assert "python -m launch +exp=train_arithmetic" in (folder / "README.md").read_text()
-    assert [row["step"] for row in rows if "loss" in row] == [float(s) for s in range(1, 10)]
-    rows.clear()
-    assert train_arithmetic(out=tmp_path, settings=TINY, progress=rows.append) == card
-    assert not rows
+    names = {path.name for path in (whole.path / "model").iterdir()}
+    assert {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json"} <= names
+    readme = (whole.path / "model" / "README.md").read_text()
+    assert "python -m launch +exp=train_arithmetic" in readme
+    assert not whole.parts.exists()
+    told.rows.clear()
+    _ship(whole.path, told)
+    assert not told.rows
 
 
 @pytest.mark.parametrize(
@@ -145,13 +177,6 @@ def test_grade_tells_why_a_chain_is_wrong() -> None:
     assert silent.error == "other"
 
 
-def test_wilson_by_hand() -> None:
-    # z = 1.96, n = 10, 0 successes: upper end z^2 / (n + z^2) = 3.8415 / 13.8415.
-    assert wilson(0, 10) == (0.0, pytest.approx(0.27754, abs=1e-4))
-    lower, upper = wilson(5, 10)
-    assert lower == pytest.approx(1 - upper)
-
-
 def test_shipped_weights_are_those_of_the_card() -> None:
     card = json.loads((SHIPPED / "card.json").read_text())
     weights = (SHIPPED / "model.safetensors").read_bytes()
@@ -180,9 +205,10 @@ def test_shipped_tokenizer_is_the_generators() -> None:
 def test_shipped_model_is_as_good_as_its_card() -> None:
     card = json.loads((SHIPPED / "card.json").read_text())["measured"]
     stories = ArithmeticProblems(n_problems=80, seed=1).stories()
-    chains = sample_chains(SHIPPED, [story.question for story in stories], seed=1)
+    questions = [story.question for story in stories]
+    chains = sample_chains(SHIPPED, questions, samples=1, seed=1)
     accuracy = sum(
-        grade(story, chain).right for story, chain in zip(stories, chains, strict=True)
+        grade(story, chain).right for story, (chain,) in zip(stories, chains, strict=True)
     ) / len(stories)
     lower = card["accuracy_interval"][0]
     # Four standard errors of a share over 80 problems below the interval's lower end.

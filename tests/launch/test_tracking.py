@@ -22,6 +22,7 @@ def info(folder: Path) -> RunInfo:
         name="fake",
         group="sweep",
         job_type="measure",
+        axis="originals_done",
         tags=("fake",),
         config={"seed": 0},
         directory=folder,
@@ -135,7 +136,9 @@ import os, signal, subprocess, sys, time
 from pathlib import Path
 from launch.tracking import RunInfo, WandbTracker, WandbTracking
 here = Path(sys.argv[1])
-run = RunInfo(run_id="abc", name="a", group="g", job_type="j", tags=(), config={}, directory=here)
+run = RunInfo(
+    run_id="abc", name="a", group="g", job_type="j", axis="n", tags=(), config={}, directory=here
+)
 tracker = WandbTracker(WandbTracking(), run, finish_seconds=2.0)
 while tracker._run is None:
     time.sleep(0.05)

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from critwin.problems.arithmetic import ArithmeticProblems, Story, outcomes
 from critwin.problems.arithmetic_tokens import BOS, EOS, PAD, UNKNOWN, build_tokenizer, vocabulary
+from critwin.prompt import Prompt
+from critwin.records import write_text
+from critwin.samplers.language import LanguageSampler
+from critwin.seeds import fold_in
+from critwin.statistics import Interval, clustered_share
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
 
-Progress = Callable[[dict[str, float]], None]
-
 # The longest chain of 20,000 drawn ones has 110 tokens; a question has at most 60.
 LONGEST_CHAIN = 128
-_SEQUENCES = 256
 _STATEMENT = re.compile(r"(\d+) ([-+*]) (\d+) = (\d+)")
 _ANSWER = re.compile(r"The answer is (\d+)\.$")
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -69,64 +67,29 @@ def _holds(a: int, sign: str, b: int, c: int) -> bool:
     return c == {"+": a + b, "-": a - b, "*": a * b}[sign]
 
 
-def wilson(successes: float, n: float) -> tuple[float, float]:
-    """Give the 95 % Wilson interval of a proportion.
-
-    Args:
-        successes: Number of successes, in 0..n; need not be whole.
-        n: Effective number of trials, above 0.
-
-    Returns:
-        Lower and upper end, in [0, 1].
-
-    Source:
-        E. B. Wilson (1927), Journal of the American Statistical Association 22, 209-212.
-    """
-    share = successes / n
-    centre = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
-    half = _Z95 / (1 + _Z95**2 / n) * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def sample_chains(
-    folder: Path, questions: list[str], *, seed: int, progress: Progress | None = None
-) -> list[str]:
-    """Sample one chain for each question from an exported model, at temperature 1.
+    folder: Path, questions: list[str], *, samples: int, seed: int
+) -> list[list[str]]:
+    """Sample chains from an exported model at temperature 1, as every experiment does.
 
     Args:
         folder: The exported model.
-        questions: The questions, without a line break at their end.
-        seed: Seeds torch's generator.
-        progress: Called with `sampled` after each batch.
+        questions: The questions.
+        samples: Chains for each of them.
+        seed: Folded over question and sample.
 
     Returns:
-        The chains, in the order of the questions, without special tokens.
+        For each question its chains, without special tokens.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    model.train(False)
-    torch.manual_seed(seed)
-    chains: list[str] = []
-    with torch.inference_mode():
-        for start in range(0, len(questions), _SEQUENCES):
-            prompts = [question + "\n" for question in questions[start : start + _SEQUENCES]]
-            encoded = tokenizer(prompts, padding=True, return_tensors="pt")
-            drawn = model.generate(  # type: ignore[misc]
-                input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]
-            )
-            rest = drawn[:, encoded["input_ids"].shape[1] :]
-            chains.extend(tokenizer.batch_decode(rest, skip_special_tokens=True))
-            if progress is not None:
-                progress({"sampled": float(len(chains))})
-    return chains
+    sampler = LanguageSampler(path=str(folder), max_new_tokens=LONGEST_CHAIN)
+    drawn = sampler.resample(
+        sampler.start([Prompt(question) for question in questions]),
+        seeds=[[fold_in(seed, question, i) for i in range(samples)] for question in questions],
+    )
+    return [[chain.text for chain in own] for own in drawn]
 
 
-def evaluate(
-    folder: Path, *, n_problems: int, samples: int, seed: int, progress: Progress
-) -> dict[str, Any]:
+def evaluate(folder: Path, *, n_problems: int, samples: int, seed: int) -> dict[str, Any]:
     """Measure an exported model on the test split.
 
     Args:
@@ -134,19 +97,20 @@ def evaluate(
         n_problems: Test problems.
         samples: Samples for each problem, at temperature 1.
         seed: Decides the problems and the samples.
-        progress: Called with `sampled` after each batch.
 
     Returns:
-        Numbers for the card. The interval of the accuracy is Wilson's with the number of problems
-        as effective sample size, which is conservative: samples of a problem count as one.
+        Numbers for the card; the interval of the accuracy is over problems.
     """
     stories = ArithmeticProblems(n_problems=n_problems, split="test", seed=seed).stories()
-    asked = [story for story in stories for _ in range(samples)]
     chains = sample_chains(
-        folder, [story.question for story in asked], seed=seed, progress=progress
+        folder, [story.question for story in stories], samples=samples, seed=seed
     )
-    grades = [grade(story, chain) for story, chain in zip(asked, chains, strict=True)]
-    accuracy = sum(g.right for g in grades) / len(grades)
+    graded = [
+        [grade(story, chain) for chain in own] for story, own in zip(stories, chains, strict=True)
+    ]
+    grades = [g for own in graded for g in own]
+    right = [sum(g.right for g in own) for own in graded]
+    accuracy = cast(Interval, clustered_share(right, [samples] * n_problems))
     student = [
         sum(o.probability for o in outcomes(story) if o.chain.answer == story.answer)
         for story in stories
@@ -155,8 +119,8 @@ def evaluate(
     return {
         "problems": n_problems,
         "samples_per_problem": samples,
-        "accuracy": accuracy,
-        "accuracy_interval": list(wilson(accuracy * n_problems, n_problems)),
+        "accuracy": accuracy.estimate,
+        "accuracy_interval": [accuracy.lower, accuracy.upper],
         "student_accuracy": sum(student) / len(student),
         "arithmetic_right": sum(g.true_statements for g in grades) / max(1, statements),
         "arithmetic_statements": statements,
@@ -221,20 +185,14 @@ def write_card(folder: Path, *, facts: dict[str, Any], measured: dict[str, Any])
     """
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     card = facts | {"measured": measured, "sha256": digest}
-    _write(folder / "README.md", _readme(card))
-    _write(folder / "card.json", json.dumps(card, indent=2) + "\n")
+    write_text(folder / "README.md", _readme(card))
+    write_text(folder / "card.json", json.dumps(card, indent=2) + "\n")
     return card
 
 
 def _edit(path: Path, **changed: str) -> None:
     content = json.loads(path.read_text(encoding="utf-8")) | changed
-    _write(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def _readme(card: dict[str, Any]) -> str:
@@ -269,8 +227,7 @@ chain of thought, and makes the mistakes of the careless student whose chains it
 ## Measured
 
 Sampled at temperature 1 on {measured["problems"]} test problems, {measured["samples_per_problem"]}
-samples each. The interval is Wilson's at 95 % with the number of problems as effective sample size,
-which is conservative.
+samples each. The interval is the 95 % one over problems of Korn and Graubard (1998).
 
 | number | value |
 |---|---|
