@@ -74,7 +74,7 @@ class Fractions(Protocol):
     fractions are for display and for comparison with the paper; positions are reported beside them.
 
     Attributes:
-        fractions: Fractions kept, each strictly inside (0, 1), increasing.
+        fractions: Fractions kept, each in [0, 1], increasing.
         n: Resamples per original and fraction, >= 1.
 
     Source:
@@ -93,8 +93,8 @@ class Fractions(Protocol):
         _check_whole("n", self.n, low=1)
 
     def kept_fractions(self) -> tuple[float, ...]:
-        """Give the fractions, with 0 in front."""
-        return (0.0, *self.fractions)
+        """Give the fractions with 0 in front, without 1: what keeps everything is known."""
+        return tuple(sorted({0.0, *self.fractions} - {1.0}))
 
     @property
     def draws(self) -> int:
@@ -103,12 +103,12 @@ class Fractions(Protocol):
 
 
 def check_fractions(name: str, fractions: object) -> None:
-    """Refuse anything but a non-empty increasing list of numbers strictly inside (0, 1)."""
-    allowed = "a non-empty list of increasing numbers, each strictly between 0 and 1"
+    """Refuse anything but a non-empty increasing list of numbers in [0, 1]."""
+    allowed = "a non-empty list of increasing numbers, each in [0, 1]"
     if isinstance(fractions, str) or not isinstance(fractions, list | tuple) or not fractions:
         raise ParameterError(name, fractions, allowed)
     for value in fractions:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise ParameterError(name, fractions, f"{allowed} (found {value!r})")
     if any(a >= b for a, b in pairwise(fractions)):
         raise ParameterError(name, fractions, allowed)

@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from launch.trajectories import Trajectory, read_trajectories
+from critwin.feature import UNSCORED
+from launch.trajectories import Trajectory, printable, read_trajectories
 
 WIDE = 110
 """Columns from which on notes stand in the table, not under it."""
@@ -79,7 +80,7 @@ def number(value: object) -> str:
 def _show_trajectory(console: Console, caption: str, trajectory: Trajectory) -> None:
     console.print()
     console.print(Text(caption, style="bold"))
-    asked = f"{trajectory.problem_id}: label {trajectory.label}"
+    asked = f"{trajectory.problem_id}: label {printable(trajectory.label)}"
     if trajectory.truth is not None:
         asked += f", truth {trajectory.truth}"
     console.print(Text(asked, style="dim"))
@@ -87,7 +88,8 @@ def _show_trajectory(console: Console, caption: str, trajectory: Trajectory) -> 
     console.print(Padding(marked, (0, 0, 0, 2), expand=False))
     if not trajectory.kept:
         return
-    for name, values in (("kept", trajectory.kept), ("agreement", trajectory.agreement)):
+    measured = "unscored" if trajectory.label == UNSCORED else "agreement"
+    for name, values in (("kept", trajectory.kept), (measured, trajectory.agreement)):
         console.print(Text(f"  {name:<10}" + "".join(f"{share(v):>5}" for v in values)))
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that a terminal would obey, tab and line break apart."""
 
 CAPTIONS = {
     (True, True): "A right answer with a window",
@@ -97,8 +101,13 @@ def _trajectory(
         problem_id=row["problem_id"],
         label=row["label"],
         truth=row["truth"],
-        tokens=tuple(row["tokens"]),
+        tokens=tuple(printable(token) for token in row["tokens"]),
         windows=tuple(sorted(windows)),
         kept=tuple(kept for kept, _ in grid),
         agreement=tuple(agreement for _, agreement in grid),
     )
+
+
+def printable(text: str) -> str:
+    """Put a mark in the place of each character that a terminal would obey."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

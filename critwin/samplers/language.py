@@ -233,8 +233,7 @@ def _load(
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(f"model.path is {path!r}; it cannot be loaded: {error}") from error
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device(device)
     torch.use_deterministic_algorithms(deterministic)
     model = model.to(device).eval()
     end_ids = _end_ids(model, tokenizer)
@@ -246,6 +245,24 @@ def _load(
         pad_id=end_ids[0] if pad_id is None else pad_id,
         context=getattr(model.config.get_text_config(), "max_position_embeddings", sys.maxsize),
     )
+
+
+def _device(asked: str) -> str:
+    """Choose the device, or refuse one that this machine does not have."""
+    import torch
+
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if torch.cuda.is_available():
+        there.append("cuda")
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    if asked == "auto":
+        return "cuda" if "cuda" in there else "cpu"
+    if asked not in there:
+        raise ModelError(
+            f"model.device is {asked!r}; allowed: auto or what this machine has, {', '.join(there)}"
+        )
+    return asked
 
 
 def _end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from critwin.records import RunDirectory
 from launch.results import marked_text, number, share, show_headline, show_results
 from launch.terminal import Bars, Lines, duration, progress_for
-from launch.trajectories import Trajectory, read_trajectories
+from launch.trajectories import Trajectory, printable, read_trajectories
 
 
 def console(*, terminal: bool = False) -> Console:
@@ -149,3 +149,7 @@ def test_a_run_without_trajectories(tmp_path: Path) -> None:
     made = console()
     show_results(made, tmp_path, {})
     assert "run directory" in text_of(made)
+
+
+def test_a_model_cannot_steer_the_terminal() -> None:
+    assert printable("a\x1b[31mb\x07\x9bc\td\n") == "a\ufffd[31mb\ufffd\ufffdc\td\n"

@@ -234,6 +234,11 @@ def test_unknown_checkpoints_are_refused(tmp_path: Path) -> None:
         LanguageSampler(path="a b c")
 
 
+def test_device_that_is_not_there_is_refused(tiny_letters: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.device.*what this machine has, cpu"):
+        LanguageSampler(path=str(tiny_letters), device="cuda:99").start([Prompt("a")])
+
+
 def test_damaged_checkpoint_names_the_key(tiny_letters: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(ModelError, match=r"model\.path"):
