@@ -140,7 +140,9 @@ def export_model(model: GPT2LMHeadModel, *, folder: Path) -> None:
     import copy
 
     from transformers import GenerationConfig, PreTrainedTokenizerFast
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     known = vocabulary()
     folder.mkdir(parents=True, exist_ok=True)
     halved = copy.deepcopy(model).half()  # type: ignore[no-untyped-call]
