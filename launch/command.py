@@ -22,8 +22,8 @@ def command(main: Callable[[], None]) -> None:
     Args:
         main: The function that `hydra.main` made.
     """
-    # idle threads of torch soon sleep: spinning, they make a machine with other work 6 times slower
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # idle threads of torch sleep: spinning, they make a machine that has other work 6 times slower
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("CRITWIN_CLUSTER", "slurm" if shutil.which("sbatch") else "local")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]

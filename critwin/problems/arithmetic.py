@@ -279,7 +279,7 @@ class ArithmeticProblems(ProblemSet):
         seed: Which problems, not negative.
     """
 
-    n_problems: int = 40
+    n_problems: int = 30
     split: str = "test"
     seed: int = 0
 
