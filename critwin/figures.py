@@ -15,7 +15,7 @@ from critwin.curve import Curve, read_curves
 from critwin.drawing import QUIET, SINGLE, drawing, percent, save
 from critwin.records import RunDirectory
 from critwin.statistics import Interval, clustered_share
-from critwin.summary import nominal_fractions, own_rises, window_cells
+from critwin.summary import own_rises, window_cells
 from critwin.trajectory import trajectory
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ GROUPS = (
 _NAME_WIDTH, _NAME_HEIGHT = 0.46, 0.14
 
 
-def mean_curves(curves: Sequence[Curve], originals: pd.DataFrame) -> Figure:
+def mean_curves(
+    curves: Sequence[Curve], originals: pd.DataFrame, visited: Sequence[float]
+) -> Figure:
     """Draw mean own-label agreement over the share kept, for right and wrong originals.
 
     Args:
@@ -55,17 +57,16 @@ def mean_curves(curves: Sequence[Curve], originals: pd.DataFrame) -> Figure:
         Single-column figure; bands are 95 % intervals over problems at each fraction.
     """
     own = {curve.original_id: curve for curve in curves if curve.own}
-    fractions = nominal_fractions(curves) or tuple(tenth / 10 for tenth in range(10))
     with drawing(SINGLE, 2.5) as figure:
         axes = figure.add_subplot()
         drawn = []
         for group in GROUPS:
             members = _members(originals, group, own)
             if len(members):
-                means = [_mean_at(fraction, members, own) for fraction in fractions]
-                _draw_mean(axes, group, fractions, means)
+                means = [_mean_at(fraction, members, own) for fraction in visited]
+                _draw_mean(axes, group, visited, means)
                 drawn.append((group, members, means))
-        _name_means(axes, fractions, drawn)
+        _name_means(axes, visited, drawn)
         axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xticks=np.linspace(0, 1, 6))
         axes.set_xlabel("share of the answer that is kept")
         axes.set_ylabel("resamples that agree with it")
@@ -81,7 +82,10 @@ def mean_curves(curves: Sequence[Curve], originals: pd.DataFrame) -> Figure:
 
 
 def window_positions(
-    windows: pd.DataFrame, curves: Sequence[Curve], originals: pd.DataFrame
+    windows: pd.DataFrame,
+    curves: Sequence[Curve],
+    originals: pd.DataFrame,
+    compared: Sequence[float],
 ) -> Figure:
     """Draw the share of right and of wrong originals with a window in each cell of the grid.
 
@@ -89,13 +93,14 @@ def window_positions(
         windows: The windows table; rises of own labels are drawn.
         curves: Curves of the run, for the cells.
         originals: The originals table.
+        compared: Fractions kept whose neighbouring pairs the window rule compared.
 
     Returns:
         Single-column figure; bars reach over their cells, error bars are 95 % over problems.
     """
     own = {curve.original_id: curve for curve in curves if curve.own}
     rising = own_rises(windows, originals)
-    edges, cell = window_cells(rising, curves)
+    edges, cell = window_cells(rising, curves, compared)
     with drawing(SINGLE, 2.4) as figure:
         axes = figure.add_subplot()
         top, compared = 0.0, _compared(cell, len(edges) - 1)
@@ -126,7 +131,7 @@ def window_positions(
     return figure
 
 
-def write_figures(run: Path) -> list[Path]:
+def write_figures(run: Path, *, visited: Sequence[float], compared: Sequence[float]) -> list[Path]:
     """Write the figures of a run whose curves and windows stand into its `figures/`.
 
     The same records give the same bytes. Besides the two figures over all originals, the original
@@ -134,6 +139,8 @@ def write_figures(run: Path) -> list[Path]:
 
     Args:
         run: The run directory.
+        visited: Fractions kept that were resampled.
+        compared: Fractions kept whose neighbouring pairs the window rule compared.
 
     Returns:
         The files written, a PDF and a PNG of each figure.
@@ -146,8 +153,8 @@ def write_figures(run: Path) -> list[Path]:
     windows = directory.read("windows").to_pandas()
     curves = read_curves(directory.read("curves").to_pandas())
     figures = {
-        "mean_curves": mean_curves(curves, originals),
-        "window_positions": window_positions(windows, curves, originals),
+        "mean_curves": mean_curves(curves, originals, visited),
+        "window_positions": window_positions(windows, curves, originals, compared),
     }
     rising = own_rises(windows, originals)
     if len(rising):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import string
 from dataclasses import dataclass
 
 from critwin.errors import ParameterError
 from critwin.problem import Problem
+
+QUESTION = "{question}"
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,12 @@ class PromptTemplate:
     execution = frozenset({"source"})
 
     def __post_init__(self) -> None:
-        try:
-            names = [name for _, name, _, _ in string.Formatter().parse(self.template) if name]
-        except (ValueError, TypeError):
-            names = []
-        if names != ["question"]:
+        if self.template.count(QUESTION) != 1:
             raise ParameterError(
-                "template", self.template, "a text in which {question} occurs once, and no other {}"
+                "template", self.template, f"a text in which {QUESTION} occurs once"
             )
 
     def render(self, problem: Problem) -> Prompt:
         """Put a problem's question into the template."""
-        user = self.template.format(question=problem.question)
+        user = self.template.replace(QUESTION, problem.question)
         return Prompt(user=user, system=self.system, prefix=self.prefix)

@@ -40,6 +40,9 @@ class Sampling:
         _check_number("top_p", self.top_p, low=0.0, low_in=False, high=1.0)
         _check_whole("top_k", self.top_k, low=1)
         _check_whole("max_new_tokens", self.max_new_tokens, low=1)
+        for name in ("temperature", "top_p"):  # 1 and 1.0 are one value, and one run id
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, float(getattr(self, name)))
         if self.stop is not None:
             if isinstance(self.stop, str) or not all(isinstance(s, str) and s for s in self.stop):
                 raise ParameterError("stop", self.stop, "null or a list of non-empty strings")
@@ -74,7 +77,8 @@ class Fractions(Protocol):
     fractions are for display and for comparison with the paper; positions are reported beside them.
 
     Attributes:
-        fractions: Fractions kept, each in [0, 1], increasing.
+        fractions: Fractions kept, each in [0, 1], increasing; 0 is visited anyway, and what keeps
+            everything is known, so both are left out.
         n: Resamples per original and fraction, >= 1.
 
     Source:
@@ -87,14 +91,15 @@ class Fractions(Protocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_fractions("fractions", self.fractions)
-        object.__setattr__(self, "fractions", tuple(float(f) for f in self.fractions))
+        visited = sorted({float(f) for f in self.fractions} - {0.0, 1.0})
+        object.__setattr__(self, "fractions", tuple(visited))
         if self.n is None:
             raise ParameterError("n", None, "a whole number >= 1")
         _check_whole("n", self.n, low=1)
 
     def kept_fractions(self) -> tuple[float, ...]:
-        """Give the fractions with 0 in front, without 1: what keeps everything is known."""
-        return tuple(sorted({0.0, *self.fractions} - {1.0}))
+        """Give the fractions with 0 in front."""
+        return (0.0, *self.fractions)
 
     @property
     def draws(self) -> int:

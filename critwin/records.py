@@ -159,14 +159,11 @@ class RunDirectory:
         """Read a part that `has_part` found."""
         return pq.read_table(self._part(table, index)).replace_schema_metadata(None)
 
-    def notes(self, table: str, count: int) -> dict[str, float]:
-        """Add up the notes of the first `count` parts of a table."""
-        total: dict[str, float] = {}
-        for index in range(count):
-            metadata = pq.read_schema(self._part(table, index)).metadata
-            for key, value in json.loads(metadata[b"notes"]).items():
-                total[key] = total.get(key, 0.0) + value
-        return total
+    def notes(self, table: str, index: int) -> dict[str, float]:
+        """Read the notes of a part."""
+        metadata = pq.read_schema(self._part(table, index)).metadata
+        notes: dict[str, float] = json.loads(metadata[b"notes"])
+        return notes
 
     def assemble(self, table: str, count: int, *, sort_by: Sequence[str]) -> pa.Table:
         """Make one sorted table of the first `count` parts and write it."""

@@ -79,6 +79,10 @@ class Sampler(ABC, Generic[X, Y]):
     def fingerprint(self) -> str:
         """Give the hex SHA-256 of the content (weights, tables) that fixes the law."""
 
+    def device_used(self) -> str:
+        """Name what computes, for the record of a run."""
+        return "cpu"
+
     def with_sampling(self, sampling: Sampling) -> Self:
         """Return this sampler with its defaults replaced by the parameters that `sampling` sets.
 

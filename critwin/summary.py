@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -32,6 +31,8 @@ def summarise(
     curves: Sequence[Curve],
     windows: pd.DataFrame,
     problems: Sequence[Problem],
+    *,
+    compared: Sequence[float],
 ) -> dict[str, Any]:
     """Give the summary of a run, fit for JSON.
 
@@ -46,6 +47,8 @@ def summarise(
         curves: Curves of the originals; only own labels are looked at.
         windows: The windows table.
         problems: The problems that the originals answer.
+        compared: Fractions kept whose neighbouring pairs the window rule compared; empty for all
+            positions.
 
     Returns:
         counts; accuracy, with its range if unscored originals were all wrong or all right;
@@ -61,9 +64,8 @@ def summarise(
         accuracy_difference its dAcc.
     """
     table = _describe(originals, windows)
-    fractions = nominal_fractions(curves)
     own = {curve.original_id: curve for curve in curves if curve.own}
-    cells = {name: _compared_cells(curve, fractions) for name, curve in own.items()}
+    cells = {name: _compared_cells(curve, compared) for name, curve in own.items()}
     rising = own_rises(windows, originals)
     found = coincidences(originals, rising, cells, problems)
     summary: dict[str, Any] = {"counts": _counts(table, resamples, rising)}
@@ -72,36 +74,10 @@ def summarise(
         name: _plain(_start(table[table[name]], own)) for name in ("right", "wrong")
     }
     summary["unscored_resamples"] = _plain(_unscored_share(table, resamples))
-    summary["places"] = _places(table, rising, curves)
+    summary["places"] = _places(table, rising, curves, compared)
     summary["planted"] = [_planted(coincidence) for coincidence in found]
     summary["headline"] = _headline(summary)
     return summary
-
-
-def nominal_fractions(curves: Sequence[Curve]) -> tuple[float, ...]:
-    """Find the fractions at which originals were cut, from the positions that were really run.
-
-    A fraction f of n tokens is cut at floor(f n), so f lies in [kept, kept + 1/n); the number with
-    the fewest decimals that does so in every original is the fraction that was asked for.
-
-    Args:
-        curves: Curves of a run; originals so short that two fractions fall on one position are
-            left out of the search.
-
-    Returns:
-        The fractions in [0, 1), increasing; empty when the positions follow no common fractions.
-    """
-    cut = [curve.kept[curve.position < curve.length] for curve in curves if curve.own]
-    length = [curve.length for curve in curves if curve.own]
-    longest = max(map(len, cut), default=0)
-    whole = [(kept, n) for kept, n in zip(cut, length, strict=True) if len(kept) == longest]
-    if longest == 0:
-        return ()
-    low = np.max([kept for kept, _ in whole], axis=0)
-    high = np.min([kept + 1 / n for kept, n in whole], axis=0)
-    found = [_simplest(float(a), float(b)) for a, b in zip(low, high, strict=True)]
-    fractions = tuple(f for f in found if f is not None)
-    return fractions if len(fractions) == longest else ()
 
 
 def own_rises(windows: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
@@ -109,14 +85,6 @@ def own_rises(windows: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
     label = windows["original_id"].map(originals.set_index("original_id")["label"])
     scored = windows["label"] != UNSCORED
     return windows[(windows["label"] == label) & scored & (windows["direction"] == "rise")]
-
-
-def _simplest(low: float, high: float) -> float | None:
-    for decimals in range(1, 6):
-        value = math.ceil(low * 10.0**decimals - 1e-6) / 10.0**decimals
-        if value < high:
-            return value
-    return None
 
 
 def _describe(originals: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
@@ -213,42 +181,40 @@ def _cuts(curve: Curve, fractions: Sequence[float]) -> list[int]:
 
 
 def _compared_cells(curve: Curve, fractions: Sequence[float]) -> list[Cell]:
-    """Give the cells between neighbouring fractions, without the ones next to nothing and all."""
-    positions = _cuts(curve, [f for f in fractions if f > 0])
-    if not fractions:
-        positions = [int(p) for p in curve.position if 0 < p < curve.length]
+    """Give the cells between neighbouring fractions, or positions where there are no fractions."""
+    positions = _cuts(curve, fractions) if fractions else [int(p) for p in curve.position]
     return [(a, b) for a, b in itertools.pairwise(positions) if a < b]
 
 
 def window_cells(
-    windows: pd.DataFrame, curves: Sequence[Curve]
+    windows: pd.DataFrame, curves: Sequence[Curve], compared: Sequence[float]
 ) -> tuple[list[float], pd.Series[int]]:
     """Give the cell of the fractions kept in which each window lies.
 
     Args:
         windows: The windows table.
         curves: Curves of the run; own labels are looked at.
+        compared: Fractions kept whose neighbouring pairs the window rule compared; may be empty.
 
     Returns:
-        The edges of the cells: the run's fractions and 1, or tenths where a run follows no common
-        fractions; and for each window the number of the cell that holds its middle.
+        The edges of the cells: 0, the fractions and 1, or tenths where there are no fractions; and
+        for each window the number of the cell that holds its middle.
     """
-    fractions = nominal_fractions(curves)
-    edges = [*fractions, 1.0] if fractions else [tenth / 10 for tenth in range(11)]
+    edges = sorted({0.0, *compared, 1.0}) if compared else [tenth / 10 for tenth in range(11)]
     own = {curve.original_id: curve for curve in curves if curve.own}
     found = []
     columns = (windows["original_id"], windows["position_start"], windows["position_end"])
     for original_id, start, end in zip(*columns, strict=True):
         curve, middle = own[original_id], (start + end) / 2
-        cuts = _cuts(curve, fractions) if fractions else np.array(edges[:-1]) * curve.length
+        cuts = _cuts(curve, edges[:-1]) if compared else np.array(edges[:-1]) * curve.length
         found.append(max(int(np.searchsorted(cuts, middle, side="right")) - 1, 0))
     return edges, pd.Series(found, index=windows.index, dtype="int64")
 
 
 def _places(
-    table: pd.DataFrame, rising: pd.DataFrame, curves: Sequence[Curve]
+    table: pd.DataFrame, rising: pd.DataFrame, curves: Sequence[Curve], compared: Sequence[float]
 ) -> list[dict[str, Any]]:
-    edges, cell = window_cells(rising, curves)
+    edges, cell = window_cells(rising, curves, compared)
     by_id = table.set_index("original_id").loc[rising["original_id"]]
     of = {"all": by_id["scored"], "right": by_id["right"], "wrong": by_id["wrong"]}
     return [

@@ -50,7 +50,14 @@ class Window:
 
 
 class WindowRule(ABC):
-    """Finds windows in a curve. Subclasses are frozen dataclasses, one file each in `windows/`."""
+    """Finds windows in a curve. Subclasses are frozen dataclasses, one file each in `windows/`.
+
+    Attributes:
+        fractions: Fractions kept whose neighbouring pairs are compared; empty for a rule that
+            looks at all positions.
+    """
+
+    fractions: tuple[float, ...]
 
     @abstractmethod
     def check(self, protocol: Protocol) -> None:

@@ -9,6 +9,7 @@ from critwin.curve import curves_table, grid_curves
 from critwin.feature import UNSCORED
 from critwin.figures import write_figures
 from critwin.problem import Problem
+from critwin.protocol import Protocol
 from critwin.records import RunDirectory
 from critwin.report import write_report
 from critwin.summary import summarise
@@ -17,13 +18,19 @@ from experiments.tracker import Progress
 
 
 def analyse(
-    directory: RunDirectory, problems: Sequence[Problem], rule: WindowRule, *, progress: Progress
+    directory: RunDirectory,
+    problems: Sequence[Problem],
+    *,
+    protocol: Protocol,
+    rule: WindowRule,
+    progress: Progress,
 ) -> float:
     """Write curves, windows, summary, figures and page of a run whose records stand.
 
     Args:
         directory: The run directory, with `originals.parquet` and `resamples.parquet`.
         problems: The problems that the originals answer.
+        protocol: The levels that were visited.
         rule: What counts as a window; asked about each original's own label.
         progress: Shows the steps.
 
@@ -44,9 +51,10 @@ def analyse(
     directory.write("windows", windows_table(found, tokens))
     windows = directory.read("windows").to_pandas()
     progress.advance(1)
-    directory.write_json("summary", summarise(originals, resamples, curves, windows, problems))
+    summary = summarise(originals, resamples, curves, windows, problems, compared=rule.fractions)
+    directory.write_json("summary", summary)
     progress.advance(1)
-    write_figures(directory.path)
+    write_figures(directory.path, visited=protocol.kept_fractions(), compared=rule.fractions)
     progress.advance(1)
     write_report(directory.path)
     progress.advance(1)

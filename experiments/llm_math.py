@@ -96,6 +96,10 @@ class LlmMath(Experiment):
             directory, rule=self.window, tracker=tracker, progress=progress
         )
         accounts.seconds["analysis"] = analyse(
-            directory, self.problems, self.window, progress=progress
+            directory,
+            self.problems,
+            protocol=self.sampler,
+            rule=self.window,
+            progress=progress,
         )
         return accounts

@@ -66,8 +66,8 @@ class Resampling:
         blocks = self._draw_originals(directory, progress)
         self._draw_resamples(directory, _Telling(rule, tracker, progress))
         seconds = {
-            "originals": directory.notes("originals", blocks)["seconds"],
-            "resamples": directory.notes("resamples", len(self.problems))["seconds"],
+            table: sum(directory.notes(table, i)["seconds"] for i in range(count))
+            for table, count in (("originals", blocks), ("resamples", len(self.problems)))
         }
         originals = directory.assemble("originals", blocks, sort_by=["original_id"])
         resamples = directory.assemble(
@@ -77,7 +77,10 @@ class Resampling:
         return Accounts(
             tokens_generated=drawn + sum(resamples["tokens_generated"].to_pylist()),
             seconds=seconds,
-            facts={"rounding": self._count_flips(originals, resamples)},
+            facts={
+                "device": self.sampler.device_used(),
+                "rounding": self._count_flips(originals, resamples),
+            },
         )
 
     def _draw_originals(self, directory: RunDirectory, progress: Progress) -> int:
@@ -132,23 +135,26 @@ class Resampling:
 
     def _draw_resamples(self, directory: RunDirectory, telling: _Telling) -> None:
         """Resample one problem's originals after the other: a part is one problem."""
-        missing = [i for i in range(len(self.problems)) if not directory.has_part("resamples", i)]
+        there = [directory.has_part("resamples", i) for i in range(len(self.problems))]
         scale = self.originals_per_problem
-        done = len(self.problems) - len(missing)
         telling.progress.begin(
-            "resamples", len(self.problems) * scale, unit="originals", done=done * scale
+            "resamples", len(self.problems) * scale, unit="originals", done=sum(there) * scale
         )
-        telling.done = done * scale
         per_part = max(1, ORIGINALS_PER_PART // scale)
-        for i in missing:
+        # parts of earlier starts are counted first, so that what is told is about the whole run
+        for i in sorted(range(len(self.problems)), key=lambda i: not there[i]):
             block = directory.read_part("originals", i // per_part)
-            begin = i % per_part * scale
-            originals = block.slice(begin, scale)
+            originals = block.slice(i % per_part * scale, scale)
+            if there[i]:
+                seconds = directory.notes("resamples", i)["seconds"]
+                telling.count(originals, directory.read_part("resamples", i), seconds)
+                continue
             began = time.perf_counter()
             rows = self._resamples_of(self.problems[i], originals.to_pylist())
             seconds = time.perf_counter() - began
             directory.write_part("resamples", i, rows, notes={"seconds": seconds})
-            telling.tell(originals, rows, seconds)
+            telling.count(originals, rows, seconds)
+            telling.tell(originals.num_rows)
         telling.progress.end()
 
     def _resamples_of(self, problem: Problem, originals: list[dict[str, Any]]) -> pa.Table:
@@ -229,35 +235,37 @@ class Resampling:
 
 @dataclass
 class _Telling:
-    """Keeps count over the parts of this start and tells tracker and progress."""
+    """Keeps count over the parts of a run and tells tracker and progress."""
 
     rule: WindowRule
     tracker: Tracker
     progress: Progress
-    done: int = 0
     originals: int = 0
     with_window: int = 0
     tokens: int = 0
     seconds: float = 0.0
 
-    def tell(self, originals: pa.Table, resamples: pa.Table, seconds: float) -> None:
+    def count(self, originals: pa.Table, resamples: pa.Table, seconds: float) -> None:
+        """Count a part and the seconds that it took."""
         columns = ["original_id", "position", "label", "kind"]
         curves = grid_curves(originals.to_pandas(), resamples.select(columns).to_pandas())
-        self.done += originals.num_rows
         self.originals += originals.num_rows
         self.with_window += sum(
             bool(self.rule.find(c)) for c in curves if c.own and c.label != UNSCORED
         )
         self.tokens += int(pd.Series(resamples["tokens_generated"]).sum())
         self.seconds += seconds
+
+    def tell(self, fresh: int) -> None:
+        """Tell what was counted; `fresh` originals are new since the last time."""
         self.tracker.log(
             {
-                "originals_done": self.done,
+                "originals_done": self.originals,
                 "tokens_per_second": self.tokens / self.seconds,
                 "share_with_window": self.with_window / self.originals,
             }
         )
-        self.progress.advance(originals.num_rows, **{"tokens/s": self.tokens / self.seconds})
+        self.progress.advance(fresh, **{"tokens/s": self.tokens / self.seconds})
 
 
 def _generation(row: dict[str, Any]) -> Generation:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +18,12 @@ ANNOUNCED = re.compile(r"(?:\banswer\s+is\b(?!\s+not\b)|\banswer\s*:|####|\\boxe
 
 PLAIN_INTEGER = re.compile(r"[:\s]*(-?\d{1,15})\s*(?:$|[.;!?](?:\s|$)|,\s+[A-Za-z])")
 """A whole number that nothing but the end of a clause follows."""
+
+WORDS = re.compile(r"[\w\s.%/:-]+")
+"""A reference answer without formulas."""
+
+BITS = 4096
+"""Largest number that is worked out, in bits."""
 
 SECONDS = 5
 """Time that one text may take; what takes longer is unscored."""
@@ -65,8 +73,13 @@ class MathAnswer(Feature):
 
 
 def _announce(reference: str) -> str:
-    plain = PLAIN_INTEGER.match(reference) is not None
-    return f"#### {reference}" if plain else f"The final answer is ${reference.strip('$ ')}$"
+    """Write a reference answer as a solution would announce it; formulas between dollar signs."""
+    if PLAIN_INTEGER.match(reference):
+        return f"#### {reference}"
+    plain = f"The final answer is {reference}"
+    if WORDS.fullmatch(reference) and _parse(plain):
+        return plain
+    return f"The final answer is ${reference.strip('$ ')}$"
 
 
 @lru_cache(maxsize=100_000)
@@ -82,10 +95,62 @@ def _canonical(answer: str) -> str:
     import sympy
 
     value = parsed[0]
-    if isinstance(value, sympy.Expr) and value.is_number:
-        exact = sympy.nsimplify(value, rational=True) if value.has(sympy.Float) else value
-        return str(sympy.Rational(exact)) if exact.is_rational else str(exact)
-    return str(value)
+    if not isinstance(value, sympy.Expr):
+        return str(value)
+    try:
+        exact = _exact(value)
+    except ZeroDivisionError:
+        return UNSCORED
+    if exact is None and value.has(sympy.zoo, sympy.nan, sympy.oo):
+        return UNSCORED
+    return str(value if exact is None else exact)
+
+
+def _exact(value: Any) -> Fraction | None:
+    """Evaluate an unevaluated formula of sympy's; None where it is no rational number of use.
+
+    Nothing of more than `BITS` bits is ever worked out, so `10^{10^{10}}` costs nothing.
+
+    Raises:
+        ZeroDivisionError: The formula divides by zero.
+    """
+    import sympy
+
+    if isinstance(value, sympy.Rational | sympy.Float):
+        return Fraction(str(value))
+    parts = [_exact(part) for part in value.args]
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts) or max(map(_bits, known)) > BITS:
+        return None
+    if isinstance(value, sympy.UnevaluatedExpr):
+        return known[0]
+    if isinstance(value, sympy.Add):
+        return sum(known, Fraction(0))
+    if isinstance(value, sympy.Mul):
+        return math.prod(known, start=Fraction(1))
+    if isinstance(value, sympy.Pow):
+        return _power(*known)
+    if isinstance(value, sympy.factorial) and known[0].denominator == 1 and 0 <= known[0] <= BITS:
+        found = Fraction(math.factorial(int(known[0])))
+        return found if _bits(found) <= BITS else None
+    return None
+
+
+def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
+    if base == 0 and exponent == 0:
+        raise ZeroDivisionError
+    if exponent.denominator == 2 and base >= 0:
+        root = Fraction(math.isqrt(base.numerator), math.isqrt(base.denominator))
+        if root**2 != base:
+            return None
+        base, exponent = root, exponent * 2
+    if exponent.denominator != 1 or abs(exponent) * _bits(base) > BITS:
+        return None
+    return Fraction(base ** int(exponent))
+
+
+def _bits(number: Fraction) -> int:
+    return max(number.numerator.bit_length(), number.denominator.bit_length())
 
 
 @lru_cache(maxsize=10_000)

@@ -5,6 +5,7 @@ Source: Cobbe et al. (2021), arXiv:2110.14168; github.com/openai/grade-school-ma
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Iterator
@@ -60,9 +61,9 @@ class Gsm8k(ProblemSet):
 
     def _read(self) -> Iterator[Problem]:
         seen: set[str] = set()
-        with Path(self.path).expanduser().open(encoding="utf-8-sig") as lines:
+        with Path(self.path).expanduser().open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                if not line.strip():
+                if not line.removeprefix(codecs.BOM_UTF8).strip():
                     continue
                 question, truth = _parse_record(line, where=f"{self.path}, line {number}")
                 name = f"gsm8k-{hashlib.sha256(question.encode()).hexdigest()[:12]}"
@@ -71,15 +72,16 @@ class Gsm8k(ProblemSet):
                     yield Problem(problem_id=name, question=question, truth=truth)
 
 
-def _parse_record(line: str, *, where: str) -> tuple[str, str]:
+def _parse_record(line: bytes, *, where: str) -> tuple[str, str]:
     try:
-        record = json.loads(line)
+        record = json.loads(line.decode("utf-8-sig"))
         question, answer = record["question"], record["answer"]
+        (question + answer).encode()  # half of a surrogate pair is no text
         _, mark, truth = answer.rpartition("####")
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+    except (UnicodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError):
         mark = ""
     if not mark or not isinstance(question, str) or not truth.strip():
         raise ProblemError(
-            f'{where}: allowed is {{"question": text, "answer": text that ends in "#### number"}}'
+            f'{where}: allowed is {{"question": text, "answer": text ending in "#### number"}}'
         )
     return question.strip(), truth.strip().replace(",", "")

@@ -63,14 +63,15 @@ class TokenLaw:
         top_k: Most probable tokens that are kept; None keeps all.
         top_p: Mass of most probable tokens that is kept.
         end_ids: Tokens that end a generation.
-        stopped: Tells for rows of token ids, shape (B, L), which of them end in a stop string.
+        stopped: Tells for samples, given as token ids, which of them hold a stop string near their
+            end; None where there is no stop string.
     """
 
     temperature: float
     top_k: int | None
     top_p: float
     end_ids: tuple[int, ...]
-    stopped: Callable[[torch.Tensor], torch.Tensor] | None = None
+    stopped: Callable[[Sequence[Sequence[int]]], list[bool]] | None = None
 
     def log_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Turn logits, shape (B, V), into the log-probabilities that are sampled from.
@@ -144,6 +145,7 @@ class _Slab:
         import torch
 
         self.model, self.law, self.pad_id, self.rows = model, law, pad_id, rows
+        self.requests = requests
         self.device = model.device
         self.prefixes = [requests[i] for i in dict.fromkeys(i for i, _ in rows)]
         self.draws = [sum(1 for j, _ in rows if requests[j] is p) for p in self.prefixes]
@@ -158,7 +160,6 @@ class _Slab:
         self.surprisal = torch.zeros(shape, dtype=torch.float64, device=self.device)
         self.reason = torch.zeros(len(rows), dtype=torch.int64, device=self.device)
         self.length = torch.zeros(len(rows), dtype=torch.int64, device=self.device)
-        self.history = self._kept_ids() if law.stopped else None
 
     def finish(self) -> Iterator[tuple[tuple[int, int], Drawn]]:
         """Decode to the end and give each row's draw."""
@@ -174,14 +175,14 @@ class _Slab:
             self._advance()
         return self._collect()
 
-    def _kept_ids(self) -> torch.Tensor:
-        """Give the kept tokens of each row, padded on the left, for stop strings across the cut."""
-        import torch
-
-        width = int(self.kept.max())
-        ids = [[self.pad_id] * (width - len(p.kept_ids)) + list(p.kept_ids) for p in self.prefixes]
-        rows = torch.tensor(ids, dtype=torch.int64, device=self.device).reshape(len(ids), width)
-        return rows.repeat_interleave(torch.tensor(self.draws, device=self.device), dim=0)
+    def _samples(self) -> list[list[int]]:
+        """Give the samples so far of the rows that are alive, without their prompts."""
+        rows, lengths = self.alive.tolist(), self.length[self.alive].tolist()
+        drawn = self.tokens[self.alive].tolist()
+        return [
+            [*self.requests[self.rows[row][0]].kept_ids, *own[:n]]
+            for row, n, own in zip(rows, lengths, drawn, strict=True)
+        ]
 
     def _prefill(self) -> None:
         """Run each prefix once; all draws from it share the computation."""
@@ -237,9 +238,9 @@ class _Slab:
         length = self.length[self.alive] + (earlier == 0)
         self.length[self.alive] = length
         reason = torch.where(length >= self.budget[self.alive], LENGTH, GOING)
-        if self.law.stopped is not None and self.history is not None:
-            self.history = torch.cat([self.history, self.next], dim=1)
-            reason = torch.where(self.law.stopped(self.history), STOP, reason)
+        if self.law.stopped is not None:
+            stopped = torch.tensor(self.law.stopped(self._samples()), device=self.device)
+            reason = torch.where(stopped, STOP, reason)
         reason = torch.where(torch.isin(self.next[:, 0], self.end_ids), END, reason)
         reason = torch.where(earlier == GOING, reason, earlier)
         self.reason[self.alive] = reason
@@ -253,8 +254,6 @@ class _Slab:
             rows = self.going.nonzero()[:, 0]
             self.cache.batch_select_indices(rows)
             self.mask, self.alive, self.next = self.mask[rows], self.alive[rows], self.next[rows]
-            if self.history is not None:
-                self.history = self.history[rows]
         self.mask = torch.cat([self.mask, torch.ones_like(self.mask[:, :1])], dim=1)
         output = self.model(
             input_ids=self.next,

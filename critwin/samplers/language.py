@@ -12,16 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from critwin.errors import ModelError, ParameterError
 from critwin.generation import Generation, Prefix, TextSampler
 from critwin.prompt import Prompt
 from critwin.protocol import Sampling
 from critwin.samplers.decoding import Drawn, Request, TokenLaw, decode
-
-if TYPE_CHECKING:
-    import torch
 
 EMBEDDED = "embedded:"
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -67,14 +64,15 @@ class LanguageSampler(TextSampler):
     execution = frozenset({"path", "device", "batch_size"})
 
     def __post_init__(self) -> None:
-        Sampling(
+        checked = Sampling(
             temperature=self.temperature,
             top_k=self.top_k,
             top_p=self.top_p,
             max_new_tokens=self.max_new_tokens,
             stop=self.stop,
         )
-        object.__setattr__(self, "stop", tuple(self.stop))
+        for name, value in checked.chosen().items():
+            object.__setattr__(self, name, value)
         if self.dtype not in DTYPES:
             raise ParameterError("dtype", self.dtype, f"one of {', '.join(DTYPES)}")
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(self.device)):
@@ -92,6 +90,15 @@ class LanguageSampler(TextSampler):
         """Hash the checkpoint's files, or give the commit of a hub model."""
         folder = _local_folder(self.path)
         return _hash_folder(folder) if folder else _hub_commit(self.path, self.revision)
+
+    def device_used(self) -> str:
+        """Name the device that holds the weights."""
+        import torch
+
+        device = self._loaded.model.device
+        if device.type == "cuda":
+            return f"{device} ({torch.cuda.get_device_name(device)})"
+        return str(device)
 
     def start(self, prompts: Sequence[Prompt]) -> list[Prefix]:
         """Render each prompt to token ids, once, by the chat template where there is one."""
@@ -158,23 +165,24 @@ class LanguageSampler(TextSampler):
 
     def _law(self) -> TokenLaw:
         loaded = self._loaded
-        stopped = None
-        if self.stop:
-            from transformers import StopStringCriteria
-
-            criteria = StopStringCriteria(loaded.tokenizer, list(self.stop))
-
-            def stopped(rows: torch.Tensor) -> torch.Tensor:
-                ends: torch.Tensor = criteria(rows, None)
-                return ends
-
         return TokenLaw(
             temperature=self.temperature,
             top_k=self.top_k,
             top_p=self.top_p,
             end_ids=loaded.end_ids,
-            stopped=stopped,
+            stopped=self._stopped if self.stop else None,
         )
+
+    def _stopped(self, samples: Sequence[Sequence[int]]) -> list[bool]:
+        """Tell which samples hold a stop string near their end.
+
+        Texts are compared, not tokens: a stop string may begin and end inside of tokens. A token
+        has one character or more, but for those of a few bytes, of which up to four make one.
+        """
+        reach = 4 * max(map(len, self.stop))
+        tails = [list(ids[-reach:]) for ids in samples]
+        texts = self._loaded.tokenizer.batch_decode(tails, skip_special_tokens=True)
+        return [any(stop in text for stop in self.stop) for text in texts]
 
     def _join(self, prefix: Prefix, drawn: Sequence[Drawn]) -> list[Generation]:
         ids = [prefix.token_ids + d.token_ids for d in drawn]
@@ -217,6 +225,7 @@ def _load(
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    device = _device(device)
     folder = _local_folder(path)
     where = {} if revision is None else {"revision": revision}
     source = str(folder or path)
@@ -233,7 +242,6 @@ def _load(
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(f"model.path is {path!r}; it cannot be loaded: {error}") from error
-    device = _device(device)
     torch.use_deterministic_algorithms(deterministic)
     model = model.to(device).eval()
     end_ids = _end_ids(model, tokenizer)

@@ -42,8 +42,10 @@ class PaperJump(WindowRule):
             raise ParameterError("fractions", self.fractions, "two fractions or more")
         if isinstance(self.threshold, bool) or not 0 <= self.threshold < 1:
             raise ParameterError("threshold", self.threshold, "a number in [0, 1)")
+        object.__setattr__(self, "threshold", float(self.threshold))
         if isinstance(self.dip, bool) or not -1 <= self.dip <= 0:
             raise ParameterError("dip", self.dip, "a number in [-1, 0]")
+        object.__setattr__(self, "dip", float(self.dip))
 
     def check(self, protocol: Protocol) -> None:
         """Refuse a protocol that does not visit the rule's fractions."""

@@ -152,7 +152,8 @@ def _analyse(directory: RunDirectory, problems: list[Problem]) -> None:
     directory.write("curves", curves_table(curves))
     directory.write("windows", windows_table(found, tokens))
     windows = directory.read("windows").to_pandas()
-    directory.write_json("summary", summarise(originals, resamples, curves, windows, problems))
+    summary = summarise(originals, resamples, curves, windows, problems, compared=rule.fractions)
+    directory.write_json("summary", summary)
     directory.write_json(
         "provenance",
         {

@@ -11,8 +11,11 @@ import pytest
 from critwin.curve import curves_table, grid_curves, read_curves
 from critwin.drawing import drawable, save
 from critwin.figures import mean_curves, window_positions, write_figures
+from critwin.protocol import PAPER_FRACTIONS
 from critwin.records import RunDirectory
 from critwin.trajectory import TextBlock, trajectory
+
+VISITED = (0.0, *PAPER_FRACTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +26,16 @@ def tables(synthetic_run: Path) -> dict[str, pd.DataFrame]:
 
 
 def test_same_records_give_the_same_bytes(synthetic_run: Path) -> None:
-    written = write_figures(synthetic_run)
+    written = write_figures(synthetic_run, visited=VISITED, compared=PAPER_FRACTIONS)
     assert {path.name for path in written} >= {"mean_curves.pdf", "window_positions.png"}
     before = {path: path.read_bytes() for path in written}
-    assert write_figures(synthetic_run) == written
+    assert write_figures(synthetic_run, visited=VISITED, compared=PAPER_FRACTIONS) == written
     assert {path: path.read_bytes() for path in written} == before
     assert all(b"CreationDate" not in data for data in before.values())
 
 
 def test_mean_curve_is_the_mean(tables: dict[str, pd.DataFrame]) -> None:
-    figure = mean_curves(read_curves(tables["curves"]), tables["originals"])
+    figure = mean_curves(read_curves(tables["curves"]), tables["originals"], VISITED)
     line = next(line for line in figure.axes[0].lines if line.get_marker() == "s")
     wrong = tables["originals"][[c is False for c in tables["originals"]["correct"]]]
     resamples = tables["resamples"][
@@ -48,7 +51,7 @@ def test_mean_curve_is_the_mean(tables: dict[str, pd.DataFrame]) -> None:
 
 def test_bars_are_shares_with_a_window(tables: dict[str, pd.DataFrame]) -> None:
     curves = read_curves(tables["curves"])
-    figure = window_positions(tables["windows"], curves, tables["originals"])
+    figure = window_positions(tables["windows"], curves, tables["originals"], PAPER_FRACTIONS)
     verdict = tables["originals"].set_index("original_id")["correct"]
     for container, correct in zip(figure.axes[0].containers[::2], (True, False), strict=True):
         members = [c is correct for c in verdict]
@@ -72,8 +75,8 @@ def test_groups_that_are_missing(
 ) -> None:
     originals = tables["originals"].assign(correct=verdict)
     curves, nothing = read_curves(tables["curves"]), tables["windows"].iloc[:0]
-    save(mean_curves(curves, originals), tmp_path / "mean")
-    save(window_positions(nothing, curves, originals), tmp_path / "windows")
+    save(mean_curves(curves, originals, VISITED), tmp_path / "mean")
+    save(window_positions(nothing, curves, originals, PAPER_FRACTIONS), tmp_path / "windows")
     assert (tmp_path / "windows.png").stat().st_size > 1000
 
 

@@ -12,11 +12,11 @@ from critwin.feature import UNSCORED
 from critwin.planted import branch_tokens, token_spans
 from critwin.problem import PlantedBranch, Problem
 from critwin.records import WINDOWS
-from critwin.summary import nominal_fractions, summarise
+from critwin.summary import summarise
 
 TEXT = " we go left now and then say seven"
 TOKENS = [" we", " go", " left", " now", " and", " then", " say", " se", "ven", "<eos>"]
-FRACTIONS = (0.0, 0.1, 0.3, 0.5, 0.9)
+COMPARED = (0.1, 0.3, 0.5, 0.9)
 TURN = PlantedBranch("turn", ("go left", "go right"), (0.5, 0.5))
 SLIP = PlantedBranch("slip", ("say seven", "say eight"), (0.5, 0.5))
 PROBLEMS = [Problem("p1", "?", "7", (TURN, SLIP)), Problem("p2", "?", "7", (TURN,))]
@@ -90,7 +90,14 @@ def _resamples(rows: list[Any], *, unscored: int = 3) -> pd.DataFrame:
 
 
 def _summary(rows: list[Any], problems: list[Problem] = PROBLEMS) -> dict[str, Any]:
-    summary = summarise(_originals(rows), _resamples(rows), _curves(rows), _windows(rows), problems)
+    summary = summarise(
+        _originals(rows),
+        _resamples(rows),
+        _curves(rows),
+        _windows(rows),
+        problems,
+        compared=COMPARED,
+    )
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     return summary
 
@@ -189,7 +196,14 @@ def test_falls_and_windows_of_other_labels_do_not_count() -> None:
     windows = _windows(ROWS)
     windows.loc[0, "direction"] = "fall"
     windows.loc[1, "label"] = "7"
-    summary = summarise(_originals(ROWS), _resamples(ROWS), _curves(ROWS), windows, PROBLEMS)
+    summary = summarise(
+        _originals(ROWS),
+        _resamples(ROWS),
+        _curves(ROWS),
+        windows,
+        PROBLEMS,
+        compared=COMPARED,
+    )
     assert summary["counts"]["windows"] == 0
     assert summary["with_window"]["all"]["estimate"] == 0
     assert summary["planted"] == []
@@ -232,7 +246,14 @@ def test_no_truth() -> None:
     rows = [(*row[:3], None, *row[4:]) for row in ROWS]
     originals = _originals(rows).assign(truth=None)
     problems = [Problem("p1", "?", None), Problem("p2", "?", None)]
-    summary = summarise(originals, _resamples(rows), _curves(rows), _windows(rows), problems)
+    summary = summarise(
+        originals,
+        _resamples(rows),
+        _curves(rows),
+        _windows(rows),
+        problems,
+        compared=COMPARED,
+    )
     assert summary["counts"]["without_truth"] == 5
     assert summary["accuracy"]["estimate"] is None
     assert summary["accuracy"]["lowest"] is None
@@ -246,32 +267,6 @@ def test_nullable_columns_from_parquet(synthetic_run: Any) -> None:
     assert counts["right"] == sum(value is True for value in originals["correct"])
     assert counts["right"] + counts["wrong"] + counts["unscored"] == counts["originals"] == 24
     assert counts["unscored"] > 0
-
-
-def test_fractions_are_found_from_positions() -> None:
-    asked = (0.0, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9)
-
-    def curve(length: int) -> Curve:
-        cut = sorted({int(f * length + 1e-9) for f in asked})
-        filler = np.zeros(len(cut) + 1)
-        return Curve(
-            original_id=str(length),
-            label="",
-            own=True,
-            estimator="grid",
-            length=length,
-            position=np.array([*cut, length]),
-            agreement=filler,
-            lower=filler,
-            upper=filler,
-            trials=np.array([*[5] * len(cut), 0]),
-            unscored=filler,
-        )
-
-    assert nominal_fractions([curve(n) for n in (12, 37, 64, 97)]) == asked
-    assert nominal_fractions([]) == ()
-    every_token = [curve(n) for n in (12, 13)]
-    assert len(nominal_fractions(every_token)) in (0, len(every_token[0].position) - 1)
 
 
 @pytest.mark.parametrize(
@@ -292,3 +287,27 @@ def test_branch_not_reached_is_not_found() -> None:
     assert branch_tokens(problem, TEXT, TOKENS) == [("turn", (2, 3)), ("slip", (7, 9))]
     assert branch_tokens(problem, " we go", [" we", " go"]) == []
     assert branch_tokens(problem, TEXT, [" other"]) == []
+
+
+def test_chance_is_over_the_cells_that_the_rule_compared() -> None:
+    """A rule that compares .1 with .9 alone has one cell, and it owns every branch."""
+    summary = summarise(
+        _originals(ROWS),
+        _resamples(ROWS),
+        _curves(ROWS),
+        _windows(ROWS).iloc[:0].assign(),
+        PROBLEMS,
+        compared=(0.1, 0.9),
+    )
+    assert summary["planted"] == []
+    windows = _windows([(*row[:5], (1, 9)) if row[5] else row for row in ROWS])
+    summary = summarise(
+        _originals(ROWS),
+        _resamples(ROWS),
+        _curves(ROWS),
+        windows,
+        PROBLEMS,
+        compared=(0.1, 0.9),
+    )
+    assert summary["planted"][0]["chance"]["estimate"] == 1.0
+    assert [place["from"] for place in summary["places"]] == [0.0, 0.1, 0.9]

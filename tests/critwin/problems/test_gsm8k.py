@@ -58,7 +58,14 @@ def test_byte_order_mark_blank_lines_and_repeats_are_read(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "line",
-    ["not json", '{"question": "x"}', '{"question": "x", "answer": "no mark"}', "[1]", "3"],
+    [
+        "not json",
+        '{"question": "lone \\ud800", "answer": "#### 3"}',
+        '{"question": "x"}',
+        '{"question": "x", "answer": "no mark"}',
+        "[1]",
+        "3",
+    ],
 )
 def test_malformed_line_is_named(tmp_path: Path, line: str) -> None:
     path = write(tmp_path / "a.jsonl", RECORDS[:2])

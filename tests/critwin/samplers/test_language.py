@@ -186,6 +186,18 @@ def test_stop_string_ends_a_generation_across_the_cut(tiny_letters: Path) -> Non
     assert all(x.text == "ab" and x.finish_reason == "stop" for x in direct)
 
 
+def test_stop_string_of_the_embedded_model() -> None:
+    sampler = LanguageSampler(
+        path="embedded:arithmetic", device="cpu", max_new_tokens=64, stop=(". ", "=")
+    )
+    (start,) = sampler.start([Prompt("Ann has 4 pens and Ben has 2 pens. How many pens?")])
+    (xs,) = sampler.resample([start], seeds=[[fold_in(0, i) for i in range(30)]])
+    assert {x.finish_reason for x in xs} == {"stop"}
+    # a full stop is seen to be followed by a space once the next token is there
+    assert all(("=" in x.text) != (". " in x.text) for x in xs)
+    assert all(x.text.endswith("=") or ". " not in x.text[:-12] for x in xs)
+
+
 def test_tokens_join_to_the_text(tiny_letters: Path) -> None:
     sampler = sampler_of(tiny_letters, max_new_tokens=10)
     (start,) = sampler.start([Prompt("abc")])
