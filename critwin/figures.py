@@ -52,6 +52,7 @@ def mean_curves(
     Args:
         curves: Curves of a run; own labels are drawn, each resample weighing the same.
         originals: Columns original_id, problem_id, correct of the originals table.
+        visited: Fractions kept that were resampled.
 
     Returns:
         Single-column figure; bands are 95 % intervals over problems at each fraction.

@@ -182,6 +182,7 @@ def test_shipped_weights_are_those_of_the_card() -> None:
     weights = (SHIPPED / "model.safetensors").read_bytes()
     assert hashlib.sha256(weights).hexdigest() == card["sha256"]
     assert len(weights) < 8e6
+    assert card["settings"] == asdict(TrainSettings())  # the command on the card makes them again
     readme = (SHIPPED / "README.md").read_text()
     assert card["sha256"] in readme
     assert 0.70 <= card["measured"]["accuracy"] <= 0.85
