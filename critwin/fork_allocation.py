@@ -28,7 +28,7 @@ Ints = npt.NDArray[np.int64]
 _MOST = 1e7
 """Scale at which a wanted half-width is given up."""
 
-_PLANNED = 100
+_PLANNED = 40
 """Positions, evenly spaced, at which a half-width is planned: it does not change fast."""
 
 
@@ -178,7 +178,7 @@ def expected_half_width(
 ) -> float:
     """Give the half-width that the intervals of section 6 have at the expected hits.
 
-    Taken over 100 of the positions 0..n-1 where there are more.
+    Taken over 40 of the positions 0..n-1 where there are more.
     """
     n, pi = np.asarray(forks, np.float64), expected.probability
     if not len(n):
@@ -316,7 +316,7 @@ class _Plan:
 
     def _split(self, low: float, high: float, holds: Callable[[Ints], bool]) -> tuple[float, float]:
         """Close in on the scale at which something begins to hold."""
-        while (self.at(low) != self.at(high)).any() and high - low > 1e-3 * high:
+        while (self.at(low) != self.at(high)).any() and high - low > 5e-3 * high:
             middle = (low + high) / 2
             low, high = (low, middle) if holds(self.at(middle)) else (middle, high)
         return low, high
