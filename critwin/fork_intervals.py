@@ -188,7 +188,7 @@ class _Forms:
             value = np.einsum("ru,ru->r", n, y) + allowed
             slope = np.einsum("ru,ru->r", n, (y == free_y).astype(np.float64))
             t_low, t_high = np.where(value >= 0, t_low, t), np.where(value >= 0, t, t_high)
-            t = t - value / np.maximum(slope, 1e-300)
+            t = t - value / np.maximum(slope, 1e-9)
         t = np.clip(t, t_low, t_high)
         y = np.clip(t[:, None] + offset, floor, roof)
         slack = np.einsum("ru,ru->r", n, y) + allowed

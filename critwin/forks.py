@@ -116,6 +116,27 @@ class Forks:
             self, probability=np.append(self.probability, 0.0), labels=names, counts=counts
         )
 
+    def pooled(self, other: Forks) -> Forks:
+        """Count these and other forks of the same original as one.
+
+        They must not have steered each other: departures of grid resamples may be pooled with forks
+        whose numbers were fixed without the labels of either; a pilot may not be pooled with what
+        its labels steered.
+
+        Raises:
+            ValueError: They are forks of different paths.
+        """
+        if self.original_id != other.original_id or not np.array_equal(
+            self.probability, other.probability
+        ):
+            raise ValueError(
+                f"forks of {self.original_id} and {other.original_id}; allowed: of the same "
+                "original, on the same path"
+            )
+        names = (self.own, *sorted({*self.labels, *other.labels} - {self.own}))
+        counts = np.stack([self.hits(name) + other.hits(name) for name in names], axis=1)
+        return replace(self, labels=names, counts=counts)
+
     @property
     def trials(self) -> Ints:
         """Forks at each token, shape (m,)."""
