@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from critwin.errors import ParameterError
 from critwin.prompt import Prompt
 from critwin.protocol import Sampling
+
+Floats = npt.NDArray[np.float64]
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -94,3 +100,64 @@ class Sampler(ABC, Generic[X, Y]):
                 name, value, f"null, because {type(self).__name__} has no such parameter"
             )
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """How probable each token of a sample was when the sampler drew it.
+
+    Attributes:
+        probability: Probability that the sampler's own distribution (after temperature, top-k,
+            top-p and the like) gives token u after the tokens before it, in [0, 1], shape (n,); the
+            end token is one of the n. Exactly 1 where the sampler had no choice.
+    """
+
+    probability: Floats
+
+    @property
+    def surprisal(self) -> Floats:
+        """-log of the probability of each token, in nats, >= 0, shape (n,)."""
+        with np.errstate(divide="ignore"):
+            nats: Floats = 0.0 - np.log(self.probability)
+        return nats
+
+
+class ForkingSampler(Sampler[X, Y]):
+    """A sampler that knows the probability of each token it draws, and can be made to leave a path.
+
+    A fork follows the sample up to a token and takes another one there. With the probabilities of
+    the path, forks give the law of any feature at every position (critwin/forks.py). A sampler
+    declares by this class that both are exact; the laws are in tests/critwin/test_forking_laws.py.
+    """
+
+    @abstractmethod
+    def path(self, x: Sequence[X]) -> list[Path]:
+        """Give the probability that this sampler gave each token of each sample.
+
+        It is that of the distribution that `resample` really draws from, and agrees with the
+        surprisal that was recorded when the token was drawn, up to float rounding.
+        """
+
+    @abstractmethod
+    def fork(self, x: Sequence[X], position: Sequence[int], *, seeds: Sequence[int]) -> list[X]:
+        """Draw, for each item, a sample that leaves `x` at one token.
+
+        The tokens before it are those of `x`; the token itself is drawn from the sampler's
+        distribution with `x`'s own token removed and the rest renormalised; then the sampler goes
+        on to the end. The length limit is absolute, from the end of the prompt, as for `x` itself:
+        a fresh limit would break the identity that forks are used in. Surprisals in the result are
+        those of the sampler's distribution, as for any other sample, not of the renormalised one.
+
+        Args:
+            x: Samples of this sampler, length N.
+            position: The token that is replaced, counted from 1, in [1, n]; length N.
+            seeds: One per draw, in [0, 2**63), length N. A draw depends on its item and its seed
+                alone; forks need other seeds than resamples to be independent of them.
+
+        Returns:
+            One sample per item.
+
+        Raises:
+            ValueError: A position lies outside [1, n], or its token had probability 1, so that
+                there is nothing else to draw.
+        """

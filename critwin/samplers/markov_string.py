@@ -17,6 +17,7 @@ import numpy.typing as npt
 from critwin.errors import ParameterError
 from critwin.generation import FinishReason, Generation, Prefix, TextSampler
 from critwin.prompt import Prompt
+from critwin.sampler import ForkingSampler, Path
 from critwin.seeds import uniforms
 
 Floats = npt.NDArray[np.float64]
@@ -24,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkovString(TextSampler):
+class MarkovString(TextSampler, ForkingSampler[Generation, Prefix]):
     """Draws symbols from a Markov chain until it ends or the limit is met.
 
     Token id k stands for `symbols[k]`, the id after the last symbol for the end.
@@ -85,6 +86,43 @@ class MarkovString(TextSampler):
             [next(drawn) if p.whole is None else p.whole for _ in seeds[i]] for i, p in enumerate(y)
         ]
 
+    def path(self, x: Sequence[Generation]) -> list[Path]:
+        """Read the probability of each symbol, and of the end, off the chain."""
+        laws = self._laws()
+        return [Path(laws[self._states(g), list(g.token_ids)]) for g in x]
+
+    def fork(
+        self, x: Sequence[Generation], position: Sequence[int], *, seeds: Sequence[int]
+    ) -> list[Generation]:
+        """Replace token `position` of each string by another one and go on to the end."""
+        k, laws = len(self.symbols), self._laws()
+        rows: list[tuple[Generation, int, int]] = list(zip(x, position, seeds, strict=True))
+        for g, at, _ in rows:
+            if not 1 <= at <= len(g.token_ids):
+                raise ValueError(f"position is {at}; allowed: 1 to {len(g.token_ids)}")
+        own = np.array([g.token_ids[at - 1] for g, at, _ in rows], dtype=np.int64)
+        law = laws[[int(self._states(g)[at - 1]) for g, at, _ in rows]]
+        certain = np.flatnonzero(law[np.arange(len(rows)), own] == 1)
+        if len(certain):
+            at = rows[certain[0]][1]
+            raise ValueError(f"token {at} had probability 1: there is nothing to fork to")
+        others = law.copy()
+        others[np.arange(len(rows)), own] = 0.0
+        # the token has the random number that it has in `resample`; later ones follow in order
+        token = _invert(others, uniforms(*_words(seeds, np.array(position, np.int64) - 1)))
+        with np.errstate(divide="ignore"):
+            nats = 0.0 - np.log(law[np.arange(len(rows)), token])
+        left = [
+            Prefix((), (*g.token_ids[: at - 1], int(a)), (*g.surprisal[: at - 1], float(h)))
+            for (g, at, _), a, h in zip(rows, token, nats, strict=True)
+        ]
+        going = [i for i, p in enumerate(left) if token[i] < k and p.level < self.max_new_tokens]
+        ended = [self._generation(p, np.array([], np.int64), np.array([])) for p in left]
+        drawn = self._continue([left[i] for i in going], [seeds[i] for i in going])
+        for i, g in zip(going, drawn, strict=True):
+            ended[i] = g
+        return ended
+
     def tokens(self, token_ids: Sequence[int]) -> list[str]:
         """Give each symbol with a space before it; the end is empty."""
         names = [*(f" {symbol}" for symbol in self.symbols), ""]
@@ -127,11 +165,10 @@ class MarkovString(TextSampler):
     def _continue(self, prefixes: Sequence[Prefix], seeds: Sequence[int]) -> list[Generation]:
         """Draw all rows step by step, by inversion of the transition law."""
         k, rows = len(self.symbols), len(prefixes)
-        laws = np.vstack([np.array(self.transitions), [*self.initial, 0.0]])  # last: no symbol yet
-        cumulative = np.cumsum(laws, axis=1)
+        laws = self._laws()
         with np.errstate(divide="ignore"):
             surprisals = 0.0 - np.log(laws)
-        seed = np.array(seeds, dtype=np.uint64)
+        seed = np.array(seeds, dtype=np.int64)
         level = np.array([p.level for p in prefixes], dtype=np.int64)
         state = np.array([p.token_ids[-1] if p.level else k for p in prefixes], dtype=np.int64)
         limit = int(self.max_new_tokens - level.min()) if rows else 0
@@ -140,9 +177,8 @@ class MarkovString(TextSampler):
         length = np.zeros(rows, dtype=np.int64)
         alive = np.flatnonzero(level < self.max_new_tokens)
         for step in range(limit):
-            at = (level[alive] + step).astype(np.uint64)
-            u = uniforms(seed[alive], at) * cumulative[state[alive], -1]
-            drawn = (cumulative[state[alive]] <= u[:, None]).sum(axis=1)
+            u = uniforms(*_words(seed[alive], level[alive] + step))
+            drawn = _invert(laws[state[alive]], u)
             token[alive, step] = drawn
             surprisal[alive, step] = surprisals[state[alive], drawn]
             length[alive] += 1
@@ -153,11 +189,34 @@ class MarkovString(TextSampler):
             for i, p in enumerate(prefixes)
         ]
 
+    def _laws(self) -> Floats:
+        """Give the law of the next token after each symbol and, in the last row, after none."""
+        table = np.vstack([np.array(self.transitions), [*self.initial, 0.0]])
+        normalised: Floats = table / table.sum(axis=1, keepdims=True)
+        return normalised
+
+    def _states(self, x: Generation) -> Ints:
+        """Give the row of `_laws` that each token was drawn from."""
+        return np.array([len(self.symbols), *x.token_ids], dtype=np.int64)[: len(x.token_ids)]
+
     def _generation(self, prefix: Prefix, token: Ints, surprisal: Floats) -> Generation:
         ids = prefix.token_ids + tuple(token.tolist())
         reason: FinishReason = "end" if ids and ids[-1] == len(self.symbols) else "length"
         nats = prefix.surprisal + tuple(surprisal.tolist())
         return Generation((), ids, nats, self.text(ids), reason)
+
+
+def _words(
+    seeds: npt.ArrayLike, step: Ints
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    return np.asarray(seeds, dtype=np.uint64), step.astype(np.uint64)
+
+
+def _invert(law: Floats, u: Floats) -> Ints:
+    """Draw from each row, which need not be normalised, by inversion of its cumulative sum."""
+    cumulative = np.cumsum(law, axis=1)
+    drawn: Ints = (cumulative <= (u * cumulative[:, -1])[:, None]).sum(axis=1)
+    return drawn
 
 
 def _is_law(row: Sequence[float]) -> bool:
