@@ -116,7 +116,7 @@ class MarkovString(TextSampler, ForkingSampler[Generation, Prefix]):
             Prefix((), (*g.token_ids[: at - 1], int(a)), (*g.surprisal[: at - 1], float(h)))
             for (g, at, _), a, h in zip(rows, token, nats, strict=True)
         ]
-        going = [i for i, p in enumerate(left) if token[i] < k and p.level < self.max_new_tokens]
+        going = [i for i in range(len(rows)) if token[i] < k]  # the limit is seen to further on
         ended = [self._generation(p, np.array([], np.int64), np.array([])) for p in left]
         drawn = self._continue([left[i] for i in going], [seeds[i] for i in going])
         for i, g in zip(going, drawn, strict=True):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from critwin.fork_drawing import draw_forks, first_departure
 from critwin.forks import Forks, curve_weights, fork_levels
 from critwin.forward_reverse import forward_reverse
+from critwin.generation import Generation
+from critwin.samplers.markov_string import MarkovString
 from critwin.seeds import fold_in
 from tests.critwin.markov_forks import Known, last_symbol, random_chain
 
@@ -33,6 +37,22 @@ def test_more_forks_keep_those_drawn_and_stages_differ() -> None:
 
     assert ids(2, "main") == ids(6, "main")
     assert ids(2, "main") != ids(2, "pilot")
+
+
+def test_every_fork_has_random_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forks of two tokens, originals or stages that shared a seed would not be independent."""
+    given: list[int] = []
+
+    def fork(
+        self: MarkovString, x: Sequence[Generation], position: Sequence[int], *, seeds: list[int]
+    ) -> list[Generation]:
+        given.extend(seeds)
+        return list(x)
+
+    monkeypatch.setattr(MarkovString, "fork", fork)
+    for stage in ("pilot", "main"):
+        draw_forks(KNOWN.chain, [KNOWN.x] * 2, [[3] * KNOWN.n] * 2, stage=stage, seeds=[1, 2])
+    assert len(given) == len(set(given)) == 2 * 2 * 3 * KNOWN.n
 
 
 def test_originals_are_forked_together_as_alone() -> None:
