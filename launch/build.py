@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from critwin.errors import CritwinError, ParameterError
 from experiments.experiment import Experiment
 from launch.clusters import Cluster
-from launch.secrets import without_secrets
+from launch.secrets import refuse_secrets
 from launch.tracking import Tracking
 from launch.values import as_tuples, describe, fits, hints_of
 
@@ -45,7 +45,7 @@ class Job:
         tracking: Who mirrors it.
         cluster: What a sweep runs on.
         outputs: The folder of all runs.
-        config: The resolved config as YAML, no secrets.
+        config: The resolved config as YAML.
     """
 
     experiment: Experiment
@@ -69,6 +69,7 @@ def build(cfg: DictConfig) -> Job:
         CritwinError: The config cannot be run; the message is meant for the user.
     """
     values = resolved(cfg)
+    refuse_secrets(values)
     launcher = {key: values.pop(key, MISSING) for key in LAUNCHER_KEYS}
     parts = {key: launcher[key] for key in ("cluster", "tracker")}
     folders = {key: _folder(key, launcher[key]) for key in ("outputs", "multirun")}
@@ -80,7 +81,7 @@ def build(cfg: DictConfig) -> Job:
     cluster = component(parts["cluster"], "cluster", Cluster)
     experiment.check()
     config = OmegaConf.to_yaml(OmegaConf.create({**values, **launcher}))
-    return Job(experiment, tracking, cluster, folders["outputs"], without_secrets(config))
+    return Job(experiment, tracking, cluster, folders["outputs"], config)
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:

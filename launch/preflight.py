@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from critwin.errors import CritwinError
 from launch.build import ConfigError, Job, build, first_line
 from launch.composing import Composer, composer
+from launch.secrets import refuse_secrets
 from launch.sweep import Cell, Sweep, twins
 
 
@@ -48,6 +49,8 @@ def preflight(flags: argparse.Namespace) -> Plan:
     """
     with composer(flags) as hydra:
         parsed = hydra.parse(hydra.overrides)
+        for override in parsed:
+            refuse_secrets(str(override.input_line), override.key_or_group)
         _check_experiment(parsed)
         hydra.check_choices(parsed)
         if not _is_sweep(flags, parsed):
@@ -92,6 +95,7 @@ def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
             raise ConfigError(
                 "hydra.sweep.dir is named by the sweep's own id; write multirun=FOLDER"
             )
+    refuse_secrets(dict(master.hydra.sweeper.params or {}), "hydra.sweeper.params")
     cells = hydra.cells(master)
     found: list[Cell] = []
     jobs: list[Job] = []

@@ -6,10 +6,11 @@ import sys
 import pytest
 import yaml
 
-from critwin.errors import RecordsError
+from critwin.errors import CritwinError, RecordsError
 from critwin.records import RunDirectory
+from launch.preflight import preflight
 from launch.run import start
-from launch.secrets import without_secrets
+from launch.secrets import SecretError, refuse_secrets
 
 
 def test_a_run_writes_its_config_and_is_not_done_again(fake, job, monkeypatch, capfd) -> None:
@@ -63,13 +64,29 @@ def test_a_run_that_another_process_computes_is_left_alone(fake, job) -> None:
     assert {path.name for path in made.directory().iterdir()} == {".lock"}
 
 
-def test_secrets_are_left_out(fake, job, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "typed", ["${oc.env:MY_API_KEY}", "hunter2hunter2", "Bearer-hunter2hunter2"]
+)
+def test_secrets_are_refused(typed: str, fake, job, monkeypatch) -> None:
     monkeypatch.setenv("MY_API_KEY", "hunter2hunter2")
-    made = job("+exp=fake", "tracker.entity=${oc.env:MY_API_KEY}")
-    assert "hunter2" not in made.config
-    assert "<MY_API_KEY>" in made.config
+    with pytest.raises(SecretError) as caught:
+        job("+exp=fake", f"fail={typed}")
+    assert str(caught.value) == (
+        "fail holds the value of MY_API_KEY; allowed: no secrets in a config, "
+        "they would end in its records"
+    )
 
 
-def test_short_values_are_no_secrets(monkeypatch) -> None:
+def test_a_secret_in_a_sweep_is_never_shown(fake, flags, monkeypatch) -> None:
+    monkeypatch.setenv("MY_API_KEY", "hunter2hunter2")
+    for sweep in ("fail=a,hunter2hunter2", "fail=a,${oc.env:MY_API_KEY}", "fial=hunter2hunter2"):
+        with pytest.raises(CritwinError) as caught:
+            preflight(flags("+exp=fake", sweep, "-m"))
+        assert "holds the value of MY_API_KEY" in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_short_values_and_names_of_files_are_no_secrets(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("SOME_TOKEN", "a")
-    assert without_secrets("a banana") == "a banana"
+    monkeypatch.setenv("SOME_KEY_FILE", str(tmp_path))
+    refuse_secrets({"prompt": {"system": "a banana", "stop": [f"{tmp_path}/x", None, 3]}})
