@@ -85,6 +85,8 @@ BAD = {
     "value for a component": (["++window=5"], ["window is '5'", "paper_jump"]),
     "tracker mode": (["tracker.mode=x"], ["tracker.mode is 'x'", "offline"]),
     "outputs": (["outputs=null"], ["outputs is None", "a folder"]),
+    "outputs in a file": (["outputs=/etc/passwd"], ["outputs is '/etc/passwd'", "can be written"]),
+    "outputs nowhere": (["outputs=/proc/foo"], ["outputs is '/proc/foo'", "can be written"]),
     "time limit of slurm": (
         ["cluster=slurm", "cluster.timeout_min=5"],
         ["cluster.timeout_min is 5"],
@@ -105,6 +107,7 @@ BAD_SWEEPS = {
     "two experiments": (["+exp=llm_math,foo"], ["exp is 'llm_math,foo'", "one experiment"]),
     "no sbatch": (["cluster=slurm"], ["cluster is 'slurm'", "sbatch is not on the PATH"]),
     "folder of the sweep": (["hydra.sweep.dir=x"], ["hydra.sweep.dir", "multirun=FOLDER"]),
+    "multirun in a file": (["multirun=/etc/passwd"], ["multirun is '/etc/passwd'", "written"]),
     "interval": (["sampler.n=interval(1,3)"], ["INTERVAL_SWEEP"]),
     "unknown launcher": (["hydra/launcher=foo"], ["hydra/launcher is 'foo'", "submitit_local"]),
 }
