@@ -94,10 +94,6 @@ def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
     for override in parsed:
         if override.key_or_group in ("cluster", "tracker") and override.is_sweep_override():
             raise ConfigError(f"{override.key_or_group} takes one value in a sweep")
-        if override.key_or_group == "hydra.sweep.dir":
-            raise ConfigError(
-                "hydra.sweep.dir is named by the sweep's own id; write multirun=FOLDER"
-            )
     refuse_secrets(dict(master.hydra.sweeper.params or {}), "hydra.sweeper.params")
     cells = hydra.cells(master)
     found: list[Cell] = []
