@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -123,10 +123,14 @@ class RunDirectory:
         What a dead process left half-written is removed.
 
         Raises:
-            RecordsError: Another process holds it.
+            RecordsError: Another process holds it, or it cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise RecordsError(_unwritable(self.path, error)) from None
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -135,6 +139,17 @@ class RunDirectory:
                 if UNFINISHED.fullmatch(left.name):
                     left.unlink()
             yield
+
+    def is_held(self) -> bool:
+        """Tell whether a process holds the directory."""
+        try:
+            with (self.path / ".lock").open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # it is held, or nobody can tell
+            return True
+        return False
 
     def has_part(self, table: str, index: int) -> bool:
         """Tell whether a part is there; a damaged one is removed, so that it is made again."""
@@ -196,11 +211,20 @@ class RunDirectory:
         write_text(self.path / f"{name}.json", text + "\n")
 
     def read_json(self, name: str) -> dict[str, object] | None:
-        """Read `<name>.json`; None when it is not there."""
+        """Read `<name>.json`; None when it is not there.
+
+        Raises:
+            RecordsError: It is damaged.
+        """
         path = self.path / f"{name}.json"
-        if not path.exists():
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        value: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RecordsError(_damaged(path, str(error))) from None
+        if not isinstance(value, dict):
+            raise RecordsError(_damaged(path, f"it holds {value!r:.40}"))
         return value
 
     def drop_parts(self) -> None:
@@ -226,12 +250,26 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """Give a name beside `path` to write to; what is there at the end takes the place of `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise RecordsError(_unwritable(path, error)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"{path} cannot be written ({error.strerror or error}); allowed: a folder with room"
+
+
+def _damaged(path: Path, why: str) -> str:
+    return (
+        f"{path} is damaged ({why}); allowed: an object in JSON, as a run writes it; "
+        "remove the file, and the same command writes it again"
+    )

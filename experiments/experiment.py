@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import ClassVar, Self
 
+from critwin.errors import RecordsError
 from critwin.identity import identity, run_id
 from critwin.provenance import environment
 from critwin.records import SCHEMA_VERSION, RunDirectory, write_text
@@ -41,6 +43,9 @@ class Experiment(ABC):
     axis: ClassVar[str] = "originals_done"
     """The scalar over which trackers draw the others."""
 
+    products: ClassVar[tuple[str, ...]] = ("summary.json",)
+    """Files and folders that a complete run holds."""
+
     execution: ClassVar[frozenset[str]] = frozenset()
     """Fields that say how to compute, not what: left out of the run id."""
 
@@ -69,10 +74,40 @@ class Experiment(ABC):
         return run_id(self.name, {"components": self.determining()})
 
 
-def is_complete(directory: RunDirectory) -> bool:
-    """Tell whether the run was finished by this start or an earlier one."""
+def is_complete(directory: RunDirectory, products: Sequence[str]) -> bool:
+    """Tell whether the run was finished by this start or an earlier one, and all of it is there.
+
+    Args:
+        directory: Its run directory.
+        products: Names of the files and folders that it has to hold; an empty folder is none.
+
+    Raises:
+        RecordsError: The provenance record is damaged.
+    """
+    record = read_provenance(directory)
+    if record is None or record["status"] != "complete":
+        return False
+    return all(_stands(directory.path / name) for name in products)
+
+
+def read_provenance(directory: RunDirectory) -> dict[str, object] | None:
+    """Read the provenance record; None for a run that was never begun.
+
+    Raises:
+        RecordsError: It is damaged.
+    """
     record = directory.read_json("provenance")
-    return record is not None and record["status"] == "complete"
+    lacking = [key for key in ("status", "start", "restarts") if key not in (record or {})]
+    if record is not None and lacking:
+        raise RecordsError(
+            f"{directory.path / 'provenance.json'} lacks {', '.join(lacking)}; allowed: the record "
+            "as a run writes it; remove the file, and the same command writes it again"
+        )
+    return record
+
+
+def _stands(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def carry_out(
@@ -96,15 +131,18 @@ def carry_out(
         The run's summary.
 
     Raises:
-        RecordsError: Another process is computing this run.
+        RecordsError: Another process is computing this run, or its directory cannot be used.
     """
     with directory.locked():
-        if not is_complete(directory):
+        if not is_complete(directory, experiment.products):
             record = _opening_record(experiment, directory)
             write_text(directory.path / "config.yaml", config)
             directory.write_json("provenance", record)
             try:
                 accounts = experiment.run(directory, tracker=tracker, progress=progress)
+            except KeyboardInterrupt:
+                directory.write_json("provenance", record | {"status": "stopped"})
+                raise
             except Exception as error:
                 failure = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
                 directory.write_json("provenance", record | failure)
@@ -122,7 +160,7 @@ def carry_out(
 
 
 def _opening_record(experiment: Experiment, directory: RunDirectory) -> dict[str, object]:
-    earlier = directory.read_json("provenance")
+    earlier = read_provenance(directory)
     return {
         "run_id": experiment.run_id(),
         "experiment": experiment.name,

@@ -21,11 +21,12 @@ from omegaconf.errors import OmegaConfBaseException
 from critwin.errors import CritwinError, ParameterError
 from experiments.experiment import Experiment
 from launch.clusters import Cluster
-from launch.secrets import without_secrets
+from launch.secrets import refuse_secrets
 from launch.tracking import Tracking
 from launch.values import as_tuples, describe, fits, hints_of
 
 ROOMS = ("critwin", "experiments", "launch")
+TARGETS = "a class of " + ", ".join(f"{room}.*" for room in ROOMS)
 MISSING = "???"
 ALIKE = 0.75
 """Likeness above which a key is offered in place of one that does not exist."""
@@ -45,7 +46,7 @@ class Job:
         tracking: Who mirrors it.
         cluster: What a sweep runs on.
         outputs: The folder of all runs.
-        config: The resolved config as YAML, no secrets.
+        config: The resolved config as YAML.
     """
 
     experiment: Experiment
@@ -69,6 +70,7 @@ def build(cfg: DictConfig) -> Job:
         CritwinError: The config cannot be run; the message is meant for the user.
     """
     values = resolved(cfg)
+    refuse_secrets(values)
     launcher = {key: values.pop(key, MISSING) for key in LAUNCHER_KEYS}
     parts = {key: launcher[key] for key in ("cluster", "tracker")}
     folders = {key: _folder(key, launcher[key]) for key in ("outputs", "multirun")}
@@ -80,7 +82,7 @@ def build(cfg: DictConfig) -> Job:
     cluster = component(parts["cluster"], "cluster", Cluster)
     experiment.check()
     config = OmegaConf.to_yaml(OmegaConf.create({**values, **launcher}))
-    return Job(experiment, tracking, cluster, folders["outputs"], without_secrets(config))
+    return Job(experiment, tracking, cluster, folders["outputs"], config)
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
@@ -153,14 +155,19 @@ def no_such_key(key: str, value: object, known: Iterable[str]) -> str:
     """Say that a key does not exist, what was probably meant and what is allowed."""
     names = [name for name in dict.fromkeys(known) if "_target_" not in name]
     within, _, last = key.rpartition(".")
+    siblings = [name for name in names if name.rpartition(".")[0] == within]
+    exists = not names or within in names or bool(within and siblings)
 
     def likeness(name: str) -> float:
         parent, _, own = name.rpartition(".")
+        if exists and parent != within and own != last:
+            return 0.0  # the component was meant, so no key of another is
         return SequenceMatcher(None, last, own).ratio() + 0.1 * (parent == within)
 
     near = sorted((n for n in names if likeness(n) > ALIKE), key=likeness, reverse=True)
     meant = f"did you mean {' or '.join(near[:2])}? " if near else ""
-    siblings = [name for name in names if name.rpartition(".")[0] == within]
+    if exists and not siblings:
+        return f"{key} is {value!r}, but there is no such key; {meant}allowed: {within} has no keys"
     siblings = siblings or [name for name in names if "." not in name]
     return f"{key} is {value!r}, but there is no such key; {meant}allowed: {', '.join(siblings)}"
 
@@ -169,31 +176,34 @@ def _check_targets(node: object, path: str) -> None:
     """Refuse every name outside the project's rooms, wherever it stands, before importing any."""
     if isinstance(node, dict):
         for key, value in node.items():
-            if key == "_target_" and str(value).split(".")[0] not in ROOMS:
-                rooms = ", ".join(f"{room}.*" for room in ROOMS)
-                raise ParameterError(_join(path, "_target_"), value, f"a class of {rooms}")
+            if key == "_target_":
+                check_room(value, _join(path, key))
             _check_targets(value, _join(path, str(key)))
     elif isinstance(node, list):
         for index, value in enumerate(node):
             _check_targets(value, f"{path}[{index}]")
 
 
+def check_room(name: object, path: str) -> None:
+    """Refuse the name of a class outside the project's rooms."""
+    if str(name).split(".")[0] not in ROOMS:
+        raise ParameterError(path, name, TARGETS)
+
+
 def _look_up(name: object, path: str) -> type:
     module, _, attribute = str(name).rpartition(".")
-    allowed = "a class of " + ", ".join(f"{room}.*" for room in ROOMS)
-    if module.split(".")[0] not in ROOMS:
-        raise ParameterError(path, name, allowed)
+    check_room(name, path)
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         if not f"{module}.".startswith(f"{error.name}."):
             raise  # a module of ours lacks one that it needs: no fault of the config
-        raise ParameterError(path, name, allowed) from None
+        raise ParameterError(path, name, TARGETS) from None
     except AttributeError:
-        raise ParameterError(path, name, allowed) from None
+        raise ParameterError(path, name, TARGETS) from None
     # os.system by way of a module that imports it is no class of ours
     if not inspect.isclass(found) or found.__module__.split(".")[0] not in ROOMS:
-        raise ParameterError(path, name, allowed)
+        raise ParameterError(path, name, TARGETS)
     return found
 
 

@@ -48,6 +48,8 @@ def _run(main: Callable[[], None], flags: Namespace) -> None:
 
     try:
         plan = preflight(flags)
+        if plan.sweep is not None:
+            plan.sweep.write_manifest()
     except CritwinError as error:
         sys.stderr.write(f"critwin: {error}\n")
         sys.exit(REFUSED)
@@ -55,7 +57,6 @@ def _run(main: Callable[[], None], flags: Namespace) -> None:
     if plan.sweep is None:
         main()
         return
-    plan.sweep.write_manifest()
     try:
         main()
     finally:

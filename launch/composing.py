@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -21,11 +23,21 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from launch.build import ConfigError, first_line, no_such_key
+from critwin.errors import ParameterError
+from launch.build import ConfigError, check_room, first_line, no_such_key
 
 CONFIG_NAME = "config"
 CONFIG_PATH = "../conf"
 VERSION_BASE = "1.3"
+FIXED = {
+    "run.dir": (".", "for another place write outputs=FOLDER"),
+    "sweep.dir": ("${multirun}", "for another place write multirun=FOLDER"),
+    "sweep.subdir": (".", "for another place write multirun=FOLDER"),
+    "output_subdir": (None, "a run keeps its config in its own directory"),
+    "job.chdir": (False, "a run stays in the folder in which it was started"),
+}
+"""Values of Hydra's node that the launcher relies on, and what to write instead of another."""
+
 MAIN = Path(__file__).with_name("__main__.py")
 
 
@@ -57,9 +69,13 @@ class Composer:
             ConfigError: Hydra refuses; the message says which override, and what is allowed.
         """
         try:
-            return self._compose(overrides, mode)
+            config = self._compose(overrides, mode)
         except HydraException as error:
             raise ConfigError(self._explain(overrides, error)) from None
+        for override in self.parse(overrides):
+            _check_hydra_key(config, override)
+        _check_fixed(config)
+        return config
 
     def _compose(self, overrides: Sequence[str], mode: RunMode) -> DictConfig:
         config = self.loader.load_configuration(self._name, list(overrides), mode)
@@ -130,9 +146,10 @@ class Composer:
         parsed = self.parse(overrides)
         groups = [o for o in parsed if self.loader.repository.group_exists(o.key_or_group)]
         for override in groups:
-            if override.is_add() and override.key_or_group != "exp":
-                key, value = override.key_or_group, str(override.input_line).partition("=")[2]
-                return f"+{key}={value} adds a second {key}; write {key}={value}"
+            plus = "++" if override.is_force_add() else "+" if override.is_add() else ""
+            if plus and override.key_or_group != "exp":
+                key, value = override.key_or_group, _value(override)
+                return f"{plus}{key}={value} adds a second {key}; write {key}={value}"
         try:
             chosen = [o.input_line for o in groups if o.input_line and not o.is_sweep_override()]
             base = self._compose(chosen, RunMode.MULTIRUN)
@@ -140,11 +157,16 @@ class Composer:
             return _compact(error)
         known = list(paths(base))
         for override in parsed:
-            key = override.key_or_group
+            key, value = override.key_or_group, _value(override)
+            _check_hydra_key(base, override)
             added = override.is_add() or override.is_force_add()
             ours = override not in groups and not override.is_hydra_override()
             if ours and not added and key not in known:
-                return no_such_key(key, str(override.input_line).partition("=")[2], known)
+                return no_such_key(key, value, known)
+            if ours and override.is_add() and key in known:
+                if key.endswith("_target_"):
+                    check_room(value, key)
+                return f"+{key}={value} adds a key that is there already; write {key}={value}"
         return _compact(error)
 
 
@@ -168,6 +190,37 @@ def paths(config: DictConfig, prefix: str = "") -> Iterator[str]:
             node = None if OmegaConf.is_missing(config, name) else config._get_node(name)
             if isinstance(node, DictConfig) and not (node._is_none() or node._is_interpolation()):
                 yield from paths(node, f"{prefix}{name}.")
+
+
+def _check_hydra_key(config: DictConfig, override: Override) -> None:
+    """Refuse a key that Hydra's node does not have, but takes behind a plus sign."""
+    if not override.key_or_group.startswith("hydra."):
+        return
+    node, path = config.hydra, "hydra"
+    for name in override.key_or_group.split(".")[1:]:
+        kind = node._metadata.object_type
+        if isinstance(kind, type) and is_dataclass(kind):
+            known = [f"{path}.{field.name}" for field in fields(kind)]
+            if f"{path}.{name}" not in known:
+                raise ConfigError(no_such_key(f"{path}.{name}", _value(override), known))
+        node, path = node._get_node(name, validate_access=False), f"{path}.{name}"
+        if not isinstance(node, DictConfig) or node._is_none() or node._is_interpolation():
+            return
+
+
+def _check_fixed(config: DictConfig) -> None:
+    """Refuse values of Hydra's that would put files where nobody looks for them."""
+    hydra = OmegaConf.to_container(config.hydra, resolve=False)
+    for key, (wanted, instead) in FIXED.items():
+        value: Any = hydra
+        for name in key.split("."):
+            value = value[name]
+        if value != wanted:
+            raise ParameterError(f"hydra.{key}", value, f"{wanted}, nothing else; {instead}")
+
+
+def _value(override: Override) -> str:
+    return str(override.input_line).partition("=")[2]
 
 
 def _compact(error: BaseException) -> str:

@@ -9,15 +9,19 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from critwin.errors import CritwinError
+from critwin.errors import CritwinError, ParameterError
+from critwin.records import RunDirectory
+from experiments.experiment import is_complete
 from launch.build import ConfigError, Job, build, first_line
 from launch.composing import Composer, composer
+from launch.secrets import refuse_secrets
 from launch.sweep import Cell, Sweep, twins
 
 
@@ -48,11 +52,13 @@ def preflight(flags: argparse.Namespace) -> Plan:
     """
     with composer(flags) as hydra:
         parsed = hydra.parse(hydra.overrides)
+        for override in parsed:
+            refuse_secrets(str(override.input_line), override.key_or_group)
         _check_experiment(parsed)
         hydra.check_choices(parsed)
         if not _is_sweep(flags, parsed):
             _check_no_sweep(parsed)
-            build(hydra.compose(hydra.overrides, RunMode.RUN)).directory()
+            check_outputs(build(hydra.compose(hydra.overrides, RunMode.RUN)))
             return Plan((), None)
         return _plan_sweep(hydra, parsed)
 
@@ -88,10 +94,7 @@ def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
     for override in parsed:
         if override.key_or_group in ("cluster", "tracker") and override.is_sweep_override():
             raise ConfigError(f"{override.key_or_group} takes one value in a sweep")
-        if override.key_or_group == "hydra.sweep.dir":
-            raise ConfigError(
-                "hydra.sweep.dir is named by the sweep's own id; write multirun=FOLDER"
-            )
+    refuse_secrets(dict(master.hydra.sweeper.params or {}), "hydra.sweeper.params")
     cells = hydra.cells(master)
     found: list[Cell] = []
     jobs: list[Job] = []
@@ -99,7 +102,7 @@ def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
         try:
             hydra.check_choices(hydra.parse(overrides))
             job = build(hydra.compose(overrides, RunMode.RUN))
-            run = job.directory()
+            run = check_outputs(job)
         except CritwinError as error:
             where = f"cell {index} of {len(cells)} ({' '.join(overrides)}): " if index else ""
             raise ConfigError(f"{where}{error}") from None
@@ -115,7 +118,31 @@ def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
         )
     root = Path(str(master.multirun))
     sweep = Sweep(jobs[0].experiment.name, root, tuple(found))
+    _check_writable("multirun", str(root), sweep.folder)
     return Plan((f"hydra.sweep.dir='{sweep.folder}'",), sweep)
+
+
+def check_outputs(job: Job) -> Path:
+    """Give the run directory of a job that is complete or can be written.
+
+    Raises:
+        CritwinError: Its record is damaged, or nothing can be written there.
+    """
+    path = job.directory()
+    if not is_complete(RunDirectory(path), job.experiment.products):
+        _check_writable("outputs", str(job.outputs), path)
+    return path
+
+
+def _check_writable(key: str, value: str, folder: Path) -> None:
+    """Refuse a folder that can be neither written nor made; nothing is left behind."""
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        with TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        why = error.strerror or error
+        raise ParameterError(key, value, f"a folder that can be written ({why})") from None
 
 
 def _check_launcher(master: DictConfig) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -13,9 +15,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.text import Text
 
-from critwin.errors import CritwinError
+from critwin.errors import CritwinError, RecordsError
 from critwin.records import RunDirectory
-from experiments.experiment import carry_out, is_complete
+from experiments.experiment import carry_out, is_complete, read_provenance
 from launch.build import Job, build
 from launch.results import show_results
 from launch.sweep import Sweep
@@ -26,6 +28,11 @@ log = logging.getLogger(__name__)
 
 FAILED = 1
 INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end."""
 
 
 class CellError(CompactHydraException):
@@ -47,11 +54,12 @@ def run(cfg: DictConfig) -> None:
     choices = HydraConfig.get().runtime.choices
     words = [str(choices[key]) for key in ("model", "dataset", "feature") if choices.get(key)]
     try:
-        start(build(cfg), group=group, words=words)
-    except KeyboardInterrupt:
+        with _termination_told():
+            start(build(cfg), group=group, words=words)
+    except KeyboardInterrupt as stop:
         log.warning("stopped; the same command goes on from here")
         if alone:
-            sys.exit(INTERRUPTED)
+            sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
         raise
     except CritwinError as error:
         if alone:
@@ -66,6 +74,23 @@ def run(cfg: DictConfig) -> None:
         raise CellError(f"{type(error).__name__}: {error}") from None
 
 
+@contextmanager
+def _termination_told() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, where nobody else (submitit) listens to it."""
+    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def start(job: Job, *, group: str | None, words: Sequence[str] = ()) -> None:
     """Carry a job out, or show what it gave where it is complete.
 
@@ -77,7 +102,7 @@ def start(job: Job, *, group: str | None, words: Sequence[str] = ()) -> None:
     out = console()
     path = job.directory()
     directory = RunDirectory(path)
-    if is_complete(directory):
+    if is_complete(directory, job.experiment.products):
         out.print(Text(f"Already complete: {path}. Nothing is computed again."), soft_wrap=True)
         show_results(out, path, directory.read_json("summary") or {})
         return
@@ -126,10 +151,22 @@ def show_sweep(sweep: Sweep) -> None:
     shared = set.intersection(*(set(cell.overrides) for cell in sweep.cells))
     out.print(Text(f"\nsweep {sweep.sweep_id}"))
     for cell in sweep.cells:
-        record = RunDirectory(Path(cell.directory)).read_json("provenance") or {}
         own = [override for override in cell.overrides if override not in shared]
-        state = str(record.get("status", "not started"))
+        state, error = _standing(RunDirectory(Path(cell.directory)))
         out.print(Text(f"  {state:<12}{cell.directory}  {' '.join(own)}"), soft_wrap=True)
-        if "error" in record:
-            out.print(Text(f"  {'':<12}{record['error']}"), soft_wrap=True)
+        if error:
+            out.print(Text(f"  {'':<12}{error}"), soft_wrap=True)
     out.print(Text(f"manifest and logs: {sweep.folder}"), soft_wrap=True)
+
+
+def _standing(directory: RunDirectory) -> tuple[str, str]:
+    """Give in a word where a run stands, and what went wrong, if anything did."""
+    try:
+        record = read_provenance(directory)
+    except RecordsError as error:
+        return "damaged", str(error)
+    if record is None:
+        return "not started", ""
+    if record["status"] == "running" and not directory.is_held():
+        return "stopped", ""  # a process that is killed cannot say so itself
+    return str(record["status"]), str(record.get("error", ""))

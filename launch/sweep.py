@@ -54,7 +54,11 @@ class Sweep:
         return self.root / self.experiment / self.sweep_id
 
     def write_manifest(self) -> None:
-        """Write `manifest.json`."""
+        """Write `manifest.json`.
+
+        Raises:
+            RecordsError: The folder cannot be written.
+        """
         commit, dirty = git_state(Path(__file__).parent)
         manifest = {
             "sweep": self.sweep_id,
@@ -64,7 +68,6 @@ class Sweep:
             "git_dirty": dirty,
             "cells": [asdict(cell) for cell in self.cells],
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
 
 

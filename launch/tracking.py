@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 WAITING_ROWS = 256
 """Rows that may wait for W&B; more are dropped."""
 
-INIT_SECONDS = 30.0
+INIT_SECONDS = 10.0
 FINISH_SECONDS = 120.0
 
 DEFAULT_HOST = "https://api.wandb.ai"
@@ -46,7 +46,7 @@ class RunInfo:
         job_type: Stage of the experiment.
         axis: The scalar over which the others are drawn.
         tags: Words by which the run can be found.
-        config: The resolved config, no secrets.
+        config: The resolved config.
         directory: The run directory.
     """
 

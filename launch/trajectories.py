@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,10 @@ import pyarrow.parquet as pq
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Characters that a terminal would obey, tab and line break apart."""
 
-CAPTIONS = {
-    (True, True): "A right answer with a window",
-    (False, True): "A wrong answer with a window",
-    (None, False): "An answer without a window",
-}
+WANTED = ((True, True), (False, True), (None, False))
+"""What is shown: whether it is right (None: either), and whether it has a window."""
+
+KINDS = {True: "right answer", False: "wrong answer", None: "answer"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ class Trajectory:
 
 
 def read_trajectories(run: Path) -> list[tuple[str, Trajectory]]:
-    """Give one right answer with a window, one wrong with a window, one without, where they exist.
+    """Give one right answer with a window, one wrong with a window, one without, with captions.
+
+    Where a kind does not exist, the original that rises most between neighbouring cuts takes its
+    place, of those alike in being right where there are any, and its caption says what it is.
 
     Args:
         run: A finished run directory; one without trajectories gives none.
@@ -72,7 +76,7 @@ def read_trajectories(run: Path) -> list[tuple[str, Trajectory]]:
         if own.get(row["original_id"]) == row["label"]:
             span = (row["position_start"], row["position_end"])
             windows.setdefault(row["original_id"], []).append(span)
-    chosen = _choose(originals, windows)
+    chosen = _choose(originals, windows, _rises(paths[2]))
     return [
         (caption, _trajectory(row, windows.get(row["original_id"], []), paths[2]))
         for caption, row in chosen
@@ -80,14 +84,49 @@ def read_trajectories(run: Path) -> list[tuple[str, Trajectory]]:
 
 
 def _choose(
-    originals: Sequence[dict[str, Any]], windows: dict[str, list[tuple[int, int]]]
-) -> Iterable[tuple[str, dict[str, Any]]]:
-    for (correct, wanted), caption in CAPTIONS.items():
-        for row in originals:
-            found = row["original_id"] in windows
-            if found == wanted and (correct is None or row["correct"] is correct):
-                yield caption, row
+    originals: Sequence[dict[str, Any]],
+    windows: Mapping[str, Sequence[tuple[int, int]]],
+    rises: Mapping[str, float],
+) -> list[tuple[str, dict[str, Any]]]:
+    chosen: dict[int, tuple[str, dict[str, Any]]] = {}
+    rest = list(originals)
+    for place, (correct, found) in enumerate(WANTED):
+        for row in rest:
+            alike = correct is None or row["correct"] is correct
+            if alike and (row["original_id"] in windows) is found:
+                chosen[place] = (_caption(correct, found), row)
+                rest.remove(row)
                 break
+    for place, (correct, _) in enumerate(WANTED):
+        if place not in chosen and rest:
+            row = max(
+                rest,
+                key=lambda r: (r["correct"] is correct, rises.get(r["original_id"], -math.inf)),
+            )
+            caption = _caption(row["correct"], row["original_id"] in windows)
+            if any(caption == shown for shown, _ in chosen.values()):
+                caption = f"Another {caption.partition(' ')[2]}"
+            chosen[place] = (caption, row)
+            rest.remove(row)
+    return [chosen[place] for place in sorted(chosen)]
+
+
+def _caption(correct: bool | None, found: bool) -> str:
+    article = "An" if correct is None else "A"
+    return f"{article} {KINDS[correct]} {'with' if found else 'without'} a window"
+
+
+def _rises(curves: Path) -> dict[str, float]:
+    """Give each original's largest rise of its own label between neighbouring cuts."""
+    wanted = [("own", "=", True), ("estimator", "=", "grid")]
+    points = pq.read_table(curves, columns=["original_id", "kept", "agreement"], filters=wanted)
+    along: dict[str, list[tuple[float, float]]] = {}
+    for point in points.to_pylist():
+        along.setdefault(point["original_id"], []).append((point["kept"], point["agreement"]))
+    return {
+        name: max((b - a for (_, a), (_, b) in pairwise(sorted(curve))), default=-math.inf)
+        for name, curve in along.items()
+    }
 
 
 def _trajectory(

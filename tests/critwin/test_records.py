@@ -79,13 +79,15 @@ def test_one_process_at_a_time_and_the_dead_let_go(tmp_path: Path) -> None:
     holder.start()
     assert ready.wait(30)
     run = RunDirectory(tmp_path)
+    assert run.is_held()
     with pytest.raises(RecordsError, match="another process"), run.locked():
         pass
     assert holder.pid is not None
     os.kill(holder.pid, signal.SIGKILL)
     holder.join(30)
+    assert not run.is_held()
     with run.locked():
-        pass
+        assert run.is_held()
 
 
 def test_json_refuses_what_is_no_number(tmp_path: Path) -> None:
@@ -96,3 +98,21 @@ def test_json_refuses_what_is_no_number(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         run.write_json("summary", {"share": float("nan")})
     assert run.read_json("summary") == {"share": 0.5, "none": None}
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "null", "\xff"])
+def test_a_damaged_record_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "provenance.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(RecordsError, match=r"provenance\.json is damaged .*allowed: .*remove"):
+        RunDirectory(tmp_path).read_json("provenance")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    run = RunDirectory(tmp_path / "file" / "run")
+    assert run.read_json("provenance") is None
+    assert not run.is_held()
+    with pytest.raises(RecordsError, match=r"file/run cannot be written"), run.locked():
+        pass
+    with pytest.raises(RecordsError, match=r"summary\.json cannot be written"):
+        run.write_json("summary", {})

@@ -40,6 +40,7 @@ class FakeExperiment(Experiment):
     seed: int = 0
 
     name: ClassVar[str] = "fake"
+    products: ClassVar[tuple[str, ...]] = ("originals.parquet", "summary.json", "figures")
     runs: ClassVar[list[int]] = []
 
     def __post_init__(self) -> None:

@@ -1,9 +1,11 @@
 """The command line as a process: exit codes, streams, what is imported, what is written."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,27 @@ def test_a_bad_config_ends_early(arguments: tuple[str, ...], message: str, tmp_p
     assert done.stdout == ""
     assert not {"torch", "transformers", "wandb", "submitit"} & imported(done)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_terminated_run_is_stopped(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "launch", "+exp=llm_math", "tracker=none", "sampler.n=2000"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (records := list(tmp_path.glob("outputs/*/*/provenance.json"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert json.loads(records[0].read_text())["status"] == "stopped"
+    assert "Traceback" not in told
+    assert "the same command goes on from here" in told
 
 
 def test_hydras_own_flags_work(tmp_path: Path) -> None:

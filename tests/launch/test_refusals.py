@@ -85,6 +85,8 @@ BAD = {
     "value for a component": (["++window=5"], ["window is '5'", "paper_jump"]),
     "tracker mode": (["tracker.mode=x"], ["tracker.mode is 'x'", "offline"]),
     "outputs": (["outputs=null"], ["outputs is None", "a folder"]),
+    "outputs in a file": (["outputs=/etc/passwd"], ["outputs is '/etc/passwd'", "can be written"]),
+    "outputs nowhere": (["outputs=/proc/foo"], ["outputs is '/proc/foo'", "can be written"]),
     "time limit of slurm": (
         ["cluster=slurm", "cluster.timeout_min=5"],
         ["cluster.timeout_min is 5"],
@@ -93,7 +95,25 @@ BAD = {
     "unknown experiment": (["+exp=foo"], ["exp is 'foo'", "llm_math"]),
     "experiment without plus": (["exp=llm_math"], ["exp=llm_math lacks its plus sign"]),
     "config folder": (["--config-dir=/no"], ["--config-dir is '/no'", "a folder"]),
-    "key of Hydra": (["hydra.zz=1"], ["hydra.zz"]),
+    "key of Hydra": (["hydra.zz=1"], ["hydra.zz is '1'", "no such key", "hydra.sweeper"]),
+    "key of Hydra behind +": (["+hydra.foo=1"], ["hydra.foo is '1'", "no such key", "hydra.job"]),
+    "key of Hydra behind ++": (["++hydra.job.foo.bar=1"], ["hydra.job.foo is '1'", "job.env_set"]),
+    "key of a launcher": (["+hydra.launcher.foo=1"], ["hydra.launcher.foo is '1'", "timeout_min"]),
+    "Hydra's folder": (["hydra.run.dir=/tmp/x"], ["hydra.run.dir is '/tmp/x'", "outputs=FOLDER"]),
+    "Hydra's folder in a node": (["hydra.run={dir:x}"], ["hydra.run.dir is 'x'", "allowed: ., "]),
+    "Hydra's copies": (["hydra.output_subdir=x"], ["hydra.output_subdir is 'x'", "allowed: None"]),
+    "Hydra's chdir": (["hydra.job.chdir=true"], ["hydra.job.chdir is True", "allowed: False"]),
+    "group behind ++": (["++model=hf"], ["++model=hf adds a second model", "write model=hf"]),
+    "key that is there behind +": (["+seed=3"], ["+seed=3 adds a key", "write seed=3"]),
+    "target behind +": (["+model._target_=x"], ["model._target_ is 'x'", "a class of critwin.*"]),
+    "key of no tracker": (
+        ["tracker=none", "tracker.mode=foo"],
+        ["tracker.mode is 'foo'", "no such key; allowed: tracker has no keys"],
+    ),
+    "key of no tracker behind +": (
+        ["tracker=none", "+tracker.mode=foo"],
+        ["tracker.mode is 'foo'", "no such key; allowed: tracker has no keys"],
+    ),
 }
 
 BAD_SWEEPS = {
@@ -105,6 +125,11 @@ BAD_SWEEPS = {
     "two experiments": (["+exp=llm_math,foo"], ["exp is 'llm_math,foo'", "one experiment"]),
     "no sbatch": (["cluster=slurm"], ["cluster is 'slurm'", "sbatch is not on the PATH"]),
     "folder of the sweep": (["hydra.sweep.dir=x"], ["hydra.sweep.dir", "multirun=FOLDER"]),
+    "multirun in a file": (["multirun=/etc/passwd"], ["multirun is '/etc/passwd'", "written"]),
+    "Hydra's sweep": (
+        ["+hydra.sweeper.params.seed=1,2"],
+        ["Sweeping over Hydra's configuration is not supported", "hydra.sweeper.params.seed"],
+    ),
     "interval": (["sampler.n=interval(1,3)"], ["INTERVAL_SWEEP"]),
     "unknown launcher": (["hydra/launcher=foo"], ["hydra/launcher is 'foo'", "submitit_local"]),
 }

@@ -2,14 +2,16 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
-from critwin.errors import RecordsError
+from critwin.errors import CritwinError, RecordsError
 from critwin.records import RunDirectory
-from launch.run import start
-from launch.secrets import without_secrets
+from launch.preflight import preflight
+from launch.run import show_sweep, start
+from launch.secrets import SecretError, refuse_secrets
 
 
 def test_a_run_writes_its_config_and_is_not_done_again(fake, job, monkeypatch, capfd) -> None:
@@ -63,13 +65,81 @@ def test_a_run_that_another_process_computes_is_left_alone(fake, job) -> None:
     assert {path.name for path in made.directory().iterdir()} == {".lock"}
 
 
-def test_secrets_are_left_out(fake, job, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    "typed", ["${oc.env:MY_API_KEY}", "hunter2hunter2", "Bearer-hunter2hunter2"]
+)
+def test_secrets_are_refused(typed: str, fake, job, monkeypatch) -> None:
     monkeypatch.setenv("MY_API_KEY", "hunter2hunter2")
-    made = job("+exp=fake", "tracker.entity=${oc.env:MY_API_KEY}")
-    assert "hunter2" not in made.config
-    assert "<MY_API_KEY>" in made.config
+    with pytest.raises(SecretError) as caught:
+        job("+exp=fake", f"fail={typed}")
+    assert str(caught.value) == (
+        "fail holds the value of MY_API_KEY; allowed: no secrets in a config, "
+        "they would end in its records"
+    )
 
 
-def test_short_values_are_no_secrets(monkeypatch) -> None:
+def test_a_secret_in_a_sweep_is_never_shown(fake, flags, monkeypatch) -> None:
+    monkeypatch.setenv("MY_API_KEY", "hunter2hunter2")
+    for sweep in ("fail=a,hunter2hunter2", "fail=a,${oc.env:MY_API_KEY}", "fial=hunter2hunter2"):
+        with pytest.raises(CritwinError) as caught:
+            preflight(flags("+exp=fake", sweep, "-m"))
+        assert "holds the value of MY_API_KEY" in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_short_values_and_names_of_files_are_no_secrets(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("SOME_TOKEN", "a")
-    assert without_secrets("a banana") == "a banana"
+    monkeypatch.setenv("SOME_KEY_FILE", str(tmp_path))
+    refuse_secrets({"prompt": {"system": "a banana", "stop": [f"{tmp_path}/x", None, 3]}})
+
+
+@pytest.mark.parametrize("lost", ["originals.parquet", "summary.json", "figures/curves.png"])
+def test_a_run_that_lost_a_product_is_not_complete(lost: str, fake, job, capfd) -> None:
+    made = job("+exp=fake", "tracker=none")
+    start(made, group=None)
+    (made.directory() / lost).unlink()
+    capfd.readouterr()
+    start(made, group=None)
+    assert fake.runs == [0, 0]
+    assert (made.directory() / lost).exists()
+    assert "Already complete" not in capfd.readouterr().out
+
+
+def test_an_interrupted_run_is_stopped(fake, job, monkeypatch) -> None:
+    made = job("+exp=fake", "tracker=none")
+
+    def interrupted(directory: RunDirectory) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        sys.modules[type(made.experiment).run.__module__], "write_fake_run", interrupted
+    )
+    with pytest.raises(KeyboardInterrupt):
+        start(made, group=None)
+    record = json.loads((made.directory() / "provenance.json").read_text())
+    assert record["status"] == "stopped"
+
+
+def test_a_sweep_tells_where_each_cell_stands(fake, flags, job, capfd) -> None:
+    sweep = preflight(flags("+exp=fake", "seed=0,1,2,3", "-m")).sweep
+    runs = [RunDirectory(Path(cell.directory)) for cell in sweep.cells]
+    for run in runs[:2]:
+        run.write_json("provenance", {"status": "running", "start": "", "restarts": 0})
+    runs[2].path.mkdir(parents=True)
+    (runs[2].path / "provenance.json").write_text("{")
+    with runs[1].locked():
+        show_sweep(sweep)
+    lines = capfd.readouterr().out.splitlines()
+    states = [line[2:14].strip() for line in lines if "outputs/fake" in line and "seed=" in line]
+    assert states == ["stopped", "running", "damaged", "not started"]
+
+
+@pytest.mark.parametrize("text", ["{", "{}"])
+def test_a_damaged_record_is_refused(text: str, fake, flags, job) -> None:
+    path = job("+exp=fake").directory() / "provenance.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(RecordsError, match=r"provenance\.json .*allowed: "):
+        preflight(flags("+exp=fake"))
+    with pytest.raises(RecordsError, match=r"provenance\.json .*allowed: "):
+        start(job("+exp=fake"), group=None)

@@ -3,10 +3,11 @@
 import io
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from critwin.records import RunDirectory
+from critwin.records import CURVES, ORIGINALS, WINDOWS, RunDirectory
 from launch.results import marked_text, number, share, show_headline, show_results
 from launch.terminal import Bars, Lines, duration, progress_for
 from launch.trajectories import Trajectory, printable, read_trajectories
@@ -142,6 +143,45 @@ def test_results_of_a_run(fake, job) -> None:
     assert "A right answer with a window" not in told
     assert "An answer without a window" in told
     assert str(run / "report.html") in told
+
+
+def write_originals(
+    folder: Path, rows: dict[str, tuple[bool | None, float, bool]]
+) -> list[tuple[str, str]]:
+    """Write originals as name: (right, rise, has a window); give what is shown of them."""
+    directory = RunDirectory(folder)
+    originals, curves, windows = [], [], []
+    for name, (right, rise, found) in rows.items():
+        shared = {"original_id": name, "label": "x"}
+        originals.append(shared | {"problem_id": name, "correct": right, "tokens": ["a", "b"]})
+        own = shared | {"estimator": "grid", "own": True}
+        curves += [own | {"kept": k, "agreement": a} for k, a in ((0.5, rise), (0.0, 0.0))]
+        windows += [shared | {"position_start": 0, "position_end": 1}] if found else []
+    for table, values, schema in (
+        ("originals", originals, ORIGINALS),
+        ("curves", curves, CURVES),
+        ("windows", windows, WINDOWS),
+    ):
+        directory.write(table, pa.Table.from_pylist(values, schema=schema))
+    return [(caption, shown.problem_id) for caption, shown in read_trajectories(folder)]
+
+
+def test_an_empty_kind_is_filled_with_the_largest_rise(tmp_path: Path) -> None:
+    right = {f"r{i}": (True, rise, False) for i, rise in enumerate((0.1, 0.2, 0.4, 0.3))}
+    wrong = {"w0": (False, 0.9, True), "w1": (False, 0.8, False)}
+    assert write_originals(tmp_path / "a", right | wrong) == [
+        ("A right answer without a window", "r2"),
+        ("A wrong answer with a window", "w0"),
+        ("An answer without a window", "r0"),
+    ]
+    assert write_originals(tmp_path / "b", {f"r{i}": (True, i / 9, True) for i in range(5)}) == [
+        ("A right answer with a window", "r0"),
+        ("Another right answer with a window", "r4"),
+        ("Another right answer with a window", "r3"),
+    ]
+    assert write_originals(tmp_path / "c", {"u": (None, 0.1, True)}) == [
+        ("An answer with a window", "u")
+    ]
 
 
 def test_a_run_without_trajectories(tmp_path: Path) -> None:
