@@ -130,7 +130,7 @@ def check_outputs(job: Job) -> Path:
     """
     path = job.directory()
     if not is_complete(RunDirectory(path), job.experiment.products):
-        _check_writable("outputs", str(job.outputs), path)
+        _check_writable("outputs", str(job.outputs), path.parent)
     return path
 
 
