@@ -205,6 +205,10 @@ class RunDirectory:
         except pa.ArrowInvalid as error:
             raise RecordsError(f"{path} cannot be read: {error}") from None
 
+    def has(self, table: str) -> bool:
+        """Tell whether a table stands and no parts are left that it is still to be made of."""
+        return (self.path / f"{table}.parquet").exists() and not self.parts.exists()
+
     def write_json(self, name: str, value: object) -> None:
         """Write `<name>.json`, keys in the order given, numbers as they are."""
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)

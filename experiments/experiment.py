@@ -58,8 +58,15 @@ class Experiment(ABC):
         """
 
     @abstractmethod
-    def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
-        """Do what is not done yet and write tables, summary, page and figures."""
+    def run(
+        self, directory: RunDirectory, *, tracker: Tracker, progress: Progress
+    ) -> Accounts | None:
+        """Do what is not done yet and write tables, summary, page and figures.
+
+        Returns:
+            What the run cost; None where its records stood whole and nothing was drawn, so that
+            the cost is what it was.
+        """
 
     def tags(self) -> list[str]:
         """Words by which a tracking service can find the run."""
@@ -135,7 +142,8 @@ def carry_out(
     """
     with directory.locked():
         if not is_complete(directory, experiment.products):
-            record = _opening_record(experiment, directory)
+            earlier = read_provenance(directory) or {}
+            record = earlier | _opening_record(experiment, directory)
             write_text(directory.path / "config.yaml", config)
             directory.write_json("provenance", record)
             try:
@@ -147,13 +155,14 @@ def carry_out(
                 failure = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
                 directory.write_json("provenance", record | failure)
                 raise
-            record |= {
-                "status": "complete",
-                "end": _now(),
-                "tokens_generated": accounts.tokens_generated,
-                "seconds": accounts.seconds,
-                **accounts.facts,
-            }
+            record |= {"status": "complete", "end": _now()}
+            if accounts is not None:
+                record |= {
+                    "tokens_generated": accounts.tokens_generated,
+                    "seconds": accounts.seconds,
+                    **accounts.facts,
+                }
+            record.pop("error", None)
             directory.write_json("provenance", record)
         directory.drop_parts()
     return directory.read_json("summary") or {}

@@ -45,6 +45,12 @@ class LlmMath(Experiment):
     seed: int = 0
 
     name: ClassVar[str] = "llm_math"
+    products: ClassVar[tuple[str, ...]] = (
+        *(f"{table}.parquet" for table in ("originals", "resamples", "curves", "windows")),
+        "summary.json",
+        "figures",
+        "report.html",
+    )
 
     @cached_property
     def problems(self) -> list[Problem]:
@@ -81,8 +87,13 @@ class LlmMath(Experiment):
             sampler=replace(self.sampler, **unset),
         )
 
-    def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
+    def run(
+        self, directory: RunDirectory, *, tracker: Tracker, progress: Progress
+    ) -> Accounts | None:
         """Draw what is not drawn yet, then make curves, windows, summary, figures and page."""
+        if all(directory.has(table) for table in ("originals", "resamples")):
+            self._analyse(directory, progress)
+            return None
         resampling = Resampling(
             sampler=self.model.with_sampling(self.sampler),
             problems=self.problems,
@@ -95,11 +106,14 @@ class LlmMath(Experiment):
         accounts = resampling.carry_out(
             directory, rule=self.window, tracker=tracker, progress=progress
         )
-        accounts.seconds["analysis"] = analyse(
+        accounts.seconds["analysis"] = self._analyse(directory, progress)
+        return accounts
+
+    def _analyse(self, directory: RunDirectory, progress: Progress) -> float:
+        return analyse(
             directory,
             self.problems,
             protocol=self.sampler,
             rule=self.window,
             progress=progress,
         )
-        return accounts

@@ -25,6 +25,7 @@ class TrainArithmetic(TrainSettings, Experiment):
     name: ClassVar[str] = "train_arithmetic"
     stage: ClassVar[str] = "train"
     axis: ClassVar[str] = "step"
+    products: ClassVar[tuple[str, ...]] = ("summary.json", "model")
     execution: ClassVar[frozenset[str]] = frozenset({"threads"})
 
     def check(self) -> None:

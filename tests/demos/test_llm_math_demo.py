@@ -92,6 +92,26 @@ def test_embedded_model_to_the_end_and_nothing_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.demos
+def test_products_that_were_lost_are_made_again_from_the_records(tmp_path: Path) -> None:
+    tiny = ("model=markov_string", "feature=final_word", "dataset.n_problems=3", "tracker=none")
+    assert launch(tmp_path, *tiny).returncode == 0
+    run = run_of(tmp_path)
+    before = {p.name: p.read_bytes() for p in run.iterdir() if p.suffix in (".parquet", ".html")}
+    record = json.loads((run / "provenance.json").read_text())
+    for name in ("report.html", "summary.json", "curves.parquet"):
+        (run / name).unlink()
+    again = launch(tmp_path, *tiny)
+    assert again.returncode == 0, again.stderr
+    assert "resamples" not in again.stderr  # nothing was drawn
+    after = {p.name: p.read_bytes() for p in run.iterdir() if p.suffix in (".parquet", ".html")}
+    assert after.keys() == before.keys()
+    assert all(after[name] == before[name] for name in after if name.endswith(".parquet"))
+    renewed = json.loads((run / "provenance.json").read_text())
+    for key in ("tokens_generated", "seconds", "rounding", "start"):
+        assert renewed[key] == record[key]
+
+
+@pytest.mark.demos
 def test_real_format_and_a_model_that_knows_nothing(tmp_path: Path, tiny_llama: Path) -> None:
     """A benchmark in its upstream format, a chat template, and answers that are all nonsense."""
     problems = tmp_path / "test.jsonl"
