@@ -54,5 +54,5 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "critwin needs Python 3.11 or newer; none was found" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	.ci/install-torch $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[math,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
