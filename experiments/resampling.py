@@ -180,9 +180,14 @@ class Resampling:
             for row, own in zip(originals, levels, strict=True)
             for level in own
         }
+        kept_text = {
+            (row["original_id"], level): self.sampler.text(x.token_ids[:level])
+            for row, x, own in zip(originals, xs, levels, strict=True)
+            for level in own
+        }
         rows = []
         for (row, x, level, r, draw), label in zip(flat, labels, strict=True):
-            begin = self._shared_characters(x, level, draw)
+            begin = _shared_characters(kept_text[row["original_id"], level], x.text, draw.text)
             fresh = draw.token_ids[level:]
             unscored = label == UNSCORED
             rows.append(
@@ -204,14 +209,6 @@ class Resampling:
                 }
             )
         return pa.Table.from_pylist(rows, schema=RESAMPLES)
-
-    def _shared_characters(self, x: Generation, level: int, draw: Generation) -> int:
-        """Count the characters that original and resample share because their tokens were kept."""
-        kept = self.sampler.text(x.token_ids[:level])
-        if draw.text.startswith(kept) and x.text.startswith(kept):
-            return len(kept)
-        pairs = zip(kept, draw.text, x.text, strict=False)
-        return next((i for i, (a, b, c) in enumerate(pairs) if not a == b == c), 0)
 
     def _count_flips(self, originals: pa.Table, resamples: pa.Table) -> dict[str, int]:
         """Draw some resamples again in one mixed batch and count those that come out differently.
@@ -266,6 +263,14 @@ class _Telling:
             }
         )
         self.progress.advance(fresh, **{"tokens/s": self.tokens / self.seconds})
+
+
+def _shared_characters(kept: str, original: str, resample: str) -> int:
+    """Count the characters that original and resample share because their tokens were kept."""
+    if resample.startswith(kept) and original.startswith(kept):
+        return len(kept)
+    pairs = zip(kept, resample, original, strict=False)
+    return next((i for i, (a, b, c) in enumerate(pairs) if not a == b == c), 0)
 
 
 def _generation(row: dict[str, Any]) -> Generation:

@@ -89,14 +89,20 @@ def _resamples(rows: list[Any], *, unscored: int = 3) -> pd.DataFrame:
     return pd.DataFrame({"original_id": names, "unscored": flags})
 
 
-def _summary(rows: list[Any], problems: list[Problem] = PROBLEMS) -> dict[str, Any]:
+def _summary(
+    rows: list[Any],
+    problems: list[Problem] = PROBLEMS,
+    *,
+    windows: pd.DataFrame | None = None,
+    compared: tuple[float, ...] = COMPARED,
+) -> dict[str, Any]:
     summary = summarise(
         _originals(rows),
         _resamples(rows),
         _curves(rows),
-        _windows(rows),
+        _windows(rows) if windows is None else windows,
         problems,
-        compared=COMPARED,
+        compared=compared,
     )
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     return summary
@@ -196,14 +202,7 @@ def test_falls_and_windows_of_other_labels_do_not_count() -> None:
     windows = _windows(ROWS)
     windows.loc[0, "direction"] = "fall"
     windows.loc[1, "label"] = "7"
-    summary = summarise(
-        _originals(ROWS),
-        _resamples(ROWS),
-        _curves(ROWS),
-        windows,
-        PROBLEMS,
-        compared=COMPARED,
-    )
+    summary = _summary(ROWS, windows=windows)
     assert summary["counts"]["windows"] == 0
     assert summary["with_window"]["all"]["estimate"] == 0
     assert summary["planted"] == []
@@ -291,23 +290,9 @@ def test_branch_not_reached_is_not_found() -> None:
 
 def test_chance_is_over_the_cells_that_the_rule_compared() -> None:
     """A rule that compares .1 with .9 alone has one cell, and it owns every branch."""
-    summary = summarise(
-        _originals(ROWS),
-        _resamples(ROWS),
-        _curves(ROWS),
-        _windows(ROWS).iloc[:0].assign(),
-        PROBLEMS,
-        compared=(0.1, 0.9),
-    )
+    summary = _summary(ROWS, windows=_windows(ROWS).iloc[:0], compared=(0.1, 0.9))
     assert summary["planted"] == []
     windows = _windows([(*row[:5], (1, 9)) if row[5] else row for row in ROWS])
-    summary = summarise(
-        _originals(ROWS),
-        _resamples(ROWS),
-        _curves(ROWS),
-        windows,
-        PROBLEMS,
-        compared=(0.1, 0.9),
-    )
+    summary = _summary(ROWS, windows=windows, compared=(0.1, 0.9))
     assert summary["planted"][0]["chance"]["estimate"] == 1.0
     assert [place["from"] for place in summary["places"]] == [0.0, 0.1, 0.9]
