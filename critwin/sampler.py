@@ -131,7 +131,7 @@ class ForkingSampler(Sampler[X, Y]):
     """
 
     @abstractmethod
-    def path(self, x: Sequence[X]) -> list[Path]:
+    def paths(self, x: Sequence[X]) -> list[Path]:
         """Give the probability that this sampler gave each token of each sample.
 
         It is that of the distribution that `resample` really draws from, and agrees with the

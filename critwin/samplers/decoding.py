@@ -37,12 +37,14 @@ class Request:
         kept_ids: Token ids of the sample that are given.
         limit: Tokens of the sample at most, the kept ones included; more than are kept.
         seeds: One seed per draw.
+        excluded: Token that the first draw of each must not give; the others are renormalised.
     """
 
     prompt_ids: tuple[int, ...]
     kept_ids: tuple[int, ...]
     limit: int
     seeds: tuple[int, ...]
+    excluded: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,50 @@ def decode(
     return [[found[i] for i in range(len(found))] for found in results]
 
 
+def teacher_forced(
+    model: Any,
+    sequences: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+    law: TokenLaw,
+    *,
+    batch_size: int,
+    pad_id: int,
+) -> list[list[float]]:
+    """Give the log-probability of every token of finished samples, in one pass each.
+
+    Args:
+        model: A causal language model of transformers, in eval mode.
+        sequences: Prompt ids and token ids of each sample, at least one token each.
+        law: What tokens are drawn from.
+        batch_size: Samples in a pass, >= 1.
+        pad_id: Token id used for padding; any valid id.
+
+    Returns:
+        For each sample the log-probability, under `law`, of each of its tokens, in nats, <= 0.
+    """
+    import torch
+
+    found: dict[int, list[float]] = {}
+    order = sorted(range(len(sequences)), key=lambda i: sum(map(len, sequences[i])))
+    with torch.inference_mode():
+        for begin in range(0, len(order), batch_size):
+            batch = order[begin : begin + batch_size]
+            rows = [[*sequences[i][0], *sequences[i][1]] for i in batch]
+            longest = max(map(len, rows))
+            padded = [row + [pad_id] * (longest - len(row)) for row in rows]  # after the tokens
+            mask = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+            logits = model(
+                input_ids=torch.tensor(padded, device=model.device),
+                attention_mask=torch.tensor(mask, device=model.device),
+            ).logits
+            for i, row in zip(batch, logits, strict=True):
+                prompt, drawn = sequences[i]
+                own = row[len(prompt) - 1 : len(prompt) + len(drawn) - 1]
+                ids = torch.tensor(drawn, device=model.device)[:, None]
+                picked = law.log_probabilities(own).gather(1, ids)[:, 0]
+                found[i] = picked.double().clamp(max=0).tolist()
+    return [found[i] for i in range(len(sequences))]
+
+
 def _slabs(requests: Sequence[Request], batch_size: int) -> Iterator[list[tuple[int, int]]]:
     """Cut all (request, draw) pairs into batches; prefixes of similar length stand together."""
     order = sorted(range(len(requests)), key=lambda i: _length(requests[i]))
@@ -154,6 +200,10 @@ class _Slab:
         left = [requests[i].limit - len(requests[i].kept_ids) for i, _ in rows]
         self.budget = torch.tensor(left, device=self.device)
         self.end_ids = torch.tensor(law.end_ids, device=self.device)
+        forked = [(row, requests[i].excluded) for row, (i, _) in enumerate(rows)]
+        pairs = [(row, token) for row, token in forked if token is not None]
+        self.forked = torch.tensor([row for row, _ in pairs], device=self.device)
+        self.excluded = torch.tensor([token for _, token in pairs], device=self.device)
         steps = int(self.budget.max())
         shape = (len(rows), steps)
         self.tokens = torch.full(shape, pad_id, device=self.device)
@@ -221,7 +271,11 @@ class _Slab:
             numbers = uniforms(self.seeds[:, None], self.kept[:, None] + steps)
             self.uniform = torch.from_numpy(numbers).to(self.device)
         log_probabilities = self.law.log_probabilities(self.logits)
-        cumulative = log_probabilities.double().exp().cumsum(dim=1)
+        probabilities = log_probabilities.double().exp()
+        if step == 0 and len(self.forked):
+            probabilities[self.forked, self.excluded] = 0.0
+            self._check_choice(probabilities)
+        cumulative = probabilities.cumsum(dim=1)
         target = self.uniform[self.alive, step % BLOCK, None] * cumulative[:, -1:]
         token = torch.searchsorted(cumulative, target, right=True)
         token = token.clamp(max=cumulative.shape[1] - 1)
@@ -229,6 +283,15 @@ class _Slab:
         self.tokens[self.alive, step] = token[:, 0]
         self.surprisal[self.alive, step] = surprisal[:, 0].double().clamp(min=0)
         self.next = token
+
+    def _check_choice(self, probabilities: torch.Tensor) -> None:
+        """Refuse a fork at a token that the sampler was sure to give."""
+        certain = (probabilities[self.forked].sum(dim=1) == 0).nonzero()[:, 0].tolist()
+        if certain:
+            request = self.requests[self.rows[int(self.forked[certain[0]])][0]]
+            raise ValueError(
+                f"token {len(request.kept_ids) + 1} had probability 1: there is nothing to fork to"
+            )
 
     def _retire(self) -> None:
         """Note which of the rows have ended with the token just drawn, and why."""

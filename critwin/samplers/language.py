@@ -11,24 +11,27 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any, Self
 
+import numpy as np
+
 from critwin.errors import ModelError, ParameterError
-from critwin.generation import Generation, Prefix, TextSampler
+from critwin.generation import Generation, Prefix, TextSampler, truncate
 from critwin.prompt import Prompt
 from critwin.protocol import Sampling
-from critwin.samplers.decoding import Drawn, Request, TokenLaw, decode
+from critwin.sampler import ForkingSampler, Path
+from critwin.samplers.decoding import Drawn, Request, TokenLaw, decode, teacher_forced
 
 EMBEDDED = "embedded:"
-ASSETS = Path(__file__).parents[1] / "assets"
+ASSETS = FilePath(__file__).parents[1] / "assets"
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 HASHED = (".json", ".safetensors", ".txt", ".model", ".jinja")
 """Endings of the files of a checkpoint that decide what it generates."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageSampler(TextSampler):
+class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
     """A causal language model, drawn from with temperature, top-k and top-p.
 
     Attributes:
@@ -114,19 +117,53 @@ class LanguageSampler(TextSampler):
         requests = [
             Request(y[i].prompt_ids, y[i].token_ids, limits[i], tuple(seeds[i])) for i in open_
         ]
-        loaded = self._loaded
-        drawn = decode(
-            loaded.model,
-            requests,
-            self._law(),
-            batch_size=self.batch_size,
-            pad_id=loaded.pad_id,
-        )
-        by_item = dict(zip(open_, drawn, strict=True))
+        by_item = dict(zip(open_, self._decode(requests), strict=True))
         return [
             self._join(prefix, by_item[i]) if i in by_item else self._unchanged(prefix, len(s))
             for i, (prefix, s) in enumerate(zip(y, seeds, strict=True))
         ]
+
+    def paths(self, x: Sequence[Generation]) -> list[Path]:
+        """Give the probability of each token that was drawn, by one teacher-forced pass each."""
+        loaded = self._loaded
+        found = teacher_forced(
+            loaded.model,
+            [(g.prompt_ids, g.token_ids) for g in x],
+            self._law(),
+            batch_size=self.batch_size,
+            pad_id=loaded.pad_id,
+        )
+        return [Path(np.exp(np.array(own, dtype=np.float64))) for own in found]
+
+    def fork(
+        self, x: Sequence[Generation], position: Sequence[int], *, seeds: Sequence[int]
+    ) -> list[Generation]:
+        """Replace token `position` of each generation by another one and go on to the end.
+
+        Forks of one generation at one token share the computation of what stands before it.
+        """
+        alike: dict[tuple[Generation, int], list[int]] = {}
+        for item, (g, at) in enumerate(zip(x, position, strict=True)):
+            if not 1 <= at <= len(g.token_ids):
+                raise ValueError(f"position is {at}; allowed: 1 to {len(g.token_ids)}")
+            alike.setdefault((g, at), []).append(item)
+        prefixes = [truncate(g, at - 1) for g, at in alike]
+        requests = [
+            Request(
+                prompt_ids=prefix.prompt_ids,
+                kept_ids=prefix.token_ids,
+                limit=self._limit(prefix),
+                seeds=tuple(seeds[item] for item in items),
+                excluded=g.token_ids[at - 1],
+            )
+            for prefix, ((g, at), items) in zip(prefixes, alike.items(), strict=True)
+        ]
+        forks: dict[int, Generation] = {}
+        for prefix, items, drawn in zip(
+            prefixes, alike.values(), self._decode(requests), strict=True
+        ):
+            forks.update(zip(items, self._join(prefix, drawn), strict=True))
+        return [forks[item] for item in range(len(x))]
 
     def tokens(self, token_ids: Sequence[int]) -> list[str]:
         """Give each token as text; special tokens as the tokenizer writes them."""
@@ -151,6 +188,16 @@ class LanguageSampler(TextSampler):
             self.device,
             self.trust_remote_code,
             self.deterministic,
+        )
+
+    def _decode(self, requests: Sequence[Request]) -> list[list[Drawn]]:
+        loaded = self._loaded
+        return decode(
+            loaded.model,
+            requests,
+            self._law(),
+            batch_size=self.batch_size,
+            pad_id=loaded.pad_id,
         )
 
     def _limit(self, prefix: Prefix) -> int:
@@ -298,7 +345,7 @@ def _render(tokenizer: Any, prompt: Prompt) -> tuple[int, ...]:
 def _check_path(path: object) -> None:
     if not isinstance(path, str) or not path:
         raise ParameterError("path", path, "a checkpoint folder or a hub name such as org/name")
-    if path.startswith(EMBEDDED) or path.startswith(("/", ".", "~")) or Path(path).exists():
+    if path.startswith(EMBEDDED) or path.startswith(("/", ".", "~")) or FilePath(path).exists():
         folder = _local_folder(path)
         if folder is None or not (folder / "config.json").is_file():
             shipped = ", ".join(
@@ -311,15 +358,15 @@ def _check_path(path: object) -> None:
         raise ParameterError("path", path, "a checkpoint folder or a hub name such as org/name")
 
 
-def _local_folder(path: str) -> Path | None:
+def _local_folder(path: str) -> FilePath | None:
     """Give the folder of a local or embedded checkpoint; None for a hub name."""
     if path.startswith(EMBEDDED):
         return ASSETS / path.removeprefix(EMBEDDED)
-    folder = Path(path).expanduser()
+    folder = FilePath(path).expanduser()
     return folder if folder.is_dir() else None
 
 
-def _hash_folder(folder: Path) -> str:
+def _hash_folder(folder: FilePath) -> str:
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
         if file.suffix in HASHED and file.name != "card.json":
@@ -330,7 +377,7 @@ def _hash_folder(folder: Path) -> str:
 
 
 @lru_cache(maxsize=256)
-def _hash_file(file: Path, size: int, modified: int) -> str:
+def _hash_file(file: FilePath, size: int, modified: int) -> str:
     """Hash a file; size and time of change are arguments so that a changed one is read again."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -350,4 +397,4 @@ def _hub_commit(path: str, revision: str | None) -> str:
             f"model.path is {path!r}; it is no folder here, not in the local cache of the hub, and "
             f"the hub does not give it ({type(error).__name__})"
         ) from error
-    return Path(snapshot).name
+    return FilePath(snapshot).name

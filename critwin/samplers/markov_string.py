@@ -86,7 +86,7 @@ class MarkovString(TextSampler, ForkingSampler[Generation, Prefix]):
             [next(drawn) if p.whole is None else p.whole for _ in seeds[i]] for i, p in enumerate(y)
         ]
 
-    def path(self, x: Sequence[Generation]) -> list[Path]:
+    def paths(self, x: Sequence[Generation]) -> list[Path]:
         """Read the probability of each symbol, and of the end, off the chain."""
         laws = self._laws()
         return [Path(laws[self._states(g), list(g.token_ids)]) for g in x]

@@ -22,6 +22,10 @@ ALL_SAMPLERS: dict[str, Callable[[Path], TextSampler]] = {
 # those that also know the probability of each token drawn; the same makers, a narrower contract
 FORKING_SAMPLERS: dict[str, Callable[[Path], ForkingSampler[Generation, Prefix]]] = {
     "markov_string": lambda _: MarkovString(max_new_tokens=24),
+    "language": lambda folder: LanguageSampler(path=str(folder), max_new_tokens=6),
+    "language_truncated": lambda folder: LanguageSampler(
+        path=str(folder), max_new_tokens=6, temperature=0.8, top_k=5, top_p=0.9
+    ),
     "markov_string_no_end": lambda _: MarkovString(
         symbols=("a", "b"),
         initial=(0.5, 0.5),

@@ -50,7 +50,7 @@ class Known:
         (start,) = chain.start([Prompt("")])
         (drawn,) = chain.resample([start], seeds=[[fold_in(seed, i) for i in range(among)]])
         x = max(drawn, key=lambda g: (len(g.token_ids), sum(g.surprisal)))
-        return cls(chain, x, chain.path([x])[0], last_symbol(x))
+        return cls(chain, x, chain.paths([x])[0], last_symbol(x))
 
     @property
     def n(self) -> int:

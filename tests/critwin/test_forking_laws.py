@@ -32,13 +32,13 @@ def draw(sampler: Forking, count: int) -> list[Generation]:
 
 def choices(sampler: Forking, x: Generation) -> list[int]:
     """Tokens at which the sampler had a choice, counted from 1."""
-    (path,) = sampler.path([x])
+    (path,) = sampler.paths([x])
     return [u for u, p in enumerate(path.probability, start=1) if p < 1]
 
 
 def test_path_is_what_was_recorded_when_it_was_drawn(sampler: Forking) -> None:
     xs = draw(sampler, 50)
-    for x, path in zip(xs, sampler.path(xs), strict=True):
+    for x, path in zip(xs, sampler.paths(xs), strict=True):
         assert path.probability.shape == (len(x.token_ids),)
         np.testing.assert_allclose(path.surprisal, x.surprisal, rtol=1e-4, atol=1e-5)
         assert (path.surprisal >= 0).all()
@@ -51,7 +51,7 @@ def test_a_fork_keeps_what_stands_before_and_leaves_there(sampler: Forking) -> N
     )
     assert len(forks) == len(work) > 50
     longest = max(len(x.token_ids) for x in draw(sampler, 300))
-    for (x, u), y, path in zip(work, forks, sampler.path(forks), strict=True):
+    for (x, u), y, path in zip(work, forks, sampler.paths(forks), strict=True):
         assert y.prompt_ids == x.prompt_ids
         assert y.token_ids[: u - 1] == x.token_ids[: u - 1]
         assert y.token_ids[u - 1] != x.token_ids[u - 1]
@@ -80,7 +80,7 @@ def test_forks_are_resamples_that_left(sampler: Forking, rank: int) -> None:
     x = max(draw(sampler, 20), key=lambda x: len(choices(sampler, x)))
     u = choices(sampler, x)[rank]
     forks = sampler.fork([x] * DRAWS, [u] * DRAWS, seeds=[fold_in(3, i) for i in range(DRAWS)])
-    (path,) = sampler.path([x])
+    (path,) = sampler.paths([x])
     count = min(int(DRAWS / (1 - path.probability[u - 1])) + 1, 20 * DRAWS)
     cut = sampler.observe([x], [u - 1], seeds=[0])
     (resamples,) = sampler.resample(cut, seeds=[[fold_in(4, i) for i in range(count)]])
@@ -130,7 +130,7 @@ def leave_law(chain: MarkovString, ids: tuple[int, ...], u: int) -> tuple[float,
 
 def test_equation_1_holds_exactly_on_the_markov_string() -> None:
     for x in draw(CHAIN, 40):
-        (path,) = CHAIN.path([x])
+        (path,) = CHAIN.paths([x])
         for u in choices(CHAIN, x):
             pi, d = leave_law(CHAIN, x.token_ids, u)
             assert path.probability[u - 1] == pytest.approx(pi, abs=1e-15)
