@@ -54,7 +54,7 @@ def analyse(
     summary = summarise(originals, resamples, curves, windows, problems, compared=rule.fractions)
     directory.write_json("summary", summary)
     progress.advance(1)
-    write_figures(directory.path, visited=protocol.kept_fractions(), compared=rule.fractions)
+    write_figures(directory.path, visited=protocol.shown_fractions(), compared=rule.fractions)
     progress.advance(1)
     write_report(directory.path)
     progress.advance(1)

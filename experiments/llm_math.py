@@ -11,7 +11,7 @@ from critwin.feature import Feature
 from critwin.generation import TextSampler
 from critwin.problem import Problem, ProblemSet
 from critwin.prompt import PromptTemplate
-from critwin.protocol import Protocol, Sampling
+from critwin.protocol import Grid, Protocol, Sampling
 from critwin.records import RunDirectory
 from critwin.window import WindowRule
 from experiments.analysis import analyse
@@ -94,6 +94,8 @@ class LlmMath(Experiment):
         if all(directory.has(table) for table in ("originals", "resamples")):
             self._analyse(directory, progress)
             return None
+        if not isinstance(self.sampler, Grid):
+            raise ParameterError("sampler", type(self.sampler).__name__, "a grid")
         resampling = Resampling(
             sampler=self.model.with_sampling(self.sampler),
             problems=self.problems,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ from critwin.forward_reverse import forward_reverse, resample_seeds
 from critwin.generation import Generation, TextSampler, truncate
 from critwin.problem import Problem
 from critwin.prompt import PromptTemplate
-from critwin.protocol import Protocol
+from critwin.protocol import Grid
 from critwin.records import ORIGINALS, RESAMPLES, RunDirectory
 from critwin.seeds import fold_in
 from critwin.window import WindowRule
@@ -47,7 +48,7 @@ class Resampling:
     sampler: TextSampler
     problems: Sequence[Problem]
     prompt: PromptTemplate
-    protocol: Protocol
+    protocol: Grid
     feature: Feature
     originals_per_problem: int
     seed: int
@@ -159,13 +160,14 @@ class Resampling:
 
     def _resamples_of(self, problem: Problem, originals: list[dict[str, Any]]) -> pa.Table:
         xs = [_generation(row) for row in originals]
-        kept = self.protocol.kept_fractions()
-        levels = [sorted({self.sampler.snap(x, 1 - f) for f in kept}) for x in xs]
+        levels = [
+            self.protocol.positions(len(x.token_ids), partial(self.sampler.snap, x)) for x in xs
+        ]
         drawn = forward_reverse(
             self.sampler,
             xs,
             levels,
-            draws=self.protocol.draws,
+            draws=self.protocol.n,
             seeds=[row["seed"] for row in originals],
         )
         flat = [
@@ -176,7 +178,7 @@ class Resampling:
         ]
         labels = self.feature.labels([draw.text for *_, draw in flat], problem)
         seeds = {
-            (row["original_id"], level): resample_seeds(row["seed"], level, self.protocol.draws)
+            (row["original_id"], level): resample_seeds(row["seed"], level, self.protocol.n)
             for row, own in zip(originals, levels, strict=True)
             for level in own
         }

@@ -49,13 +49,13 @@ class PaperJump(WindowRule):
 
     def check(self, protocol: Protocol) -> None:
         """Refuse a protocol that does not visit the rule's fractions."""
-        visited = protocol.kept_fractions()
-        missing = [f for f in self.fractions if f not in visited]
+        missing = protocol.missing(self.fractions)
         if missing:
+            visited = list(protocol.shown_fractions())
             raise ParameterError(
                 "window.fractions",
                 list(self.fractions),
-                f"fractions that sampler.fractions visits, {list(visited)}; missing: {missing}",
+                f"fractions that sampler.fractions visits, {visited}; missing: {missing}",
             )
 
     def find(self, curve: Curve) -> list[Window]:

@@ -9,9 +9,8 @@ from critwin.protocol import PAPER_FRACTIONS, Fractions, Sampling
 
 
 def test_fractions_visit_nothing_kept_and_leave_out_everything() -> None:
-    assert Fractions().kept_fractions() == (0.0, *PAPER_FRACTIONS)
-    assert Fractions(fractions=(0, 0.5, 1)).kept_fractions() == (0.0, 0.5)
-    assert Fractions(n=7).draws == 7
+    assert Fractions().shown_fractions() == (0.0, *PAPER_FRACTIONS)
+    assert Fractions(fractions=(0, 0.5, 1)).shown_fractions() == (0.0, 0.5)
 
 
 def test_only_what_is_set_is_chosen() -> None:
