@@ -46,6 +46,10 @@ class Experiment(ABC):
     products: ClassVar[tuple[str, ...]] = ("summary.json",)
     """Files and folders that a complete run holds."""
 
+    always: ClassVar[bool] = False
+    """Whether a finished run is done anew when it is started again: it measures the machine, or it
+    looks at other runs, which change."""
+
     execution: ClassVar[frozenset[str]] = frozenset()
     """Fields that say how to compute, not what: left out of the run id."""
 
@@ -79,6 +83,14 @@ class Experiment(ABC):
     def run_id(self) -> str:
         """Hash what determines the run's numbers."""
         return run_id(self.name, {"components": self.determining()})
+
+    def is_done(self, directory: RunDirectory) -> bool:
+        """Tell whether a start would find nothing to do in its run directory.
+
+        Raises:
+            RecordsError: The provenance record is damaged.
+        """
+        return not self.always and is_complete(directory, self.products)
 
 
 def is_complete(directory: RunDirectory, products: Sequence[str]) -> bool:
@@ -141,7 +153,7 @@ def carry_out(
         RecordsError: Another process is computing this run, or its directory cannot be used.
     """
     with directory.locked():
-        if not is_complete(directory, experiment.products):
+        if not experiment.is_done(directory):
             earlier = read_provenance(directory) or {}
             record = earlier | _opening_record(experiment, directory)
             write_text(directory.path / "config.yaml", config)
