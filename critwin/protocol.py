@@ -24,6 +24,9 @@ class Sampling:
         temperature: Divides the logits, >= 0; 0 takes the most probable token.
         top_k: Keep the k most probable tokens, >= 1.
         top_p: Keep the most probable tokens that together reach this probability, in (0, 1].
+        min_p: Drop tokens less probable than this share of the most probable one, in [0, 1].
+        repetition_penalty: Divides the logits of tokens that stand in prompt or sample already
+            (multiplies those below 0), > 0; 1 for none.
         max_new_tokens: Length limit in tokens, counted from the end of the prompt for originals and
             resamples alike, >= 1.
         stop: Strings that end a generation; they stay part of it.
@@ -32,15 +35,20 @@ class Sampling:
     temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
     max_new_tokens: int | None = None
     stop: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _check_number("temperature", self.temperature, low=0.0, low_in=True, high=math.inf)
-        _check_number("top_p", self.top_p, low=0.0, low_in=False, high=1.0)
-        _check_whole("top_k", self.top_k, low=1)
-        _check_whole("max_new_tokens", self.max_new_tokens, low=1)
-        for name in ("temperature", "top_p"):  # 1 and 1.0 are one value, and one run id
+        check_number("temperature", self.temperature, low=0.0, low_in=True, high=math.inf)
+        check_number("top_p", self.top_p, low=0.0, low_in=False, high=1.0)
+        check_number("min_p", self.min_p, low=0.0, low_in=True, high=1.0)
+        check_number("repetition_penalty", self.repetition_penalty, low=0.0, high=math.inf)
+        check_whole("top_k", self.top_k, low=1)
+        check_whole("max_new_tokens", self.max_new_tokens, low=1)
+        # 1 and 1.0 are one value, and one run id
+        for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, float(getattr(self, name)))
         if self.stop is not None:
@@ -95,7 +103,7 @@ class Fractions(Protocol):
         object.__setattr__(self, "fractions", tuple(visited))
         if self.n is None:
             raise ParameterError("n", None, "a whole number >= 1")
-        _check_whole("n", self.n, low=1)
+        check_whole("n", self.n, low=1)
 
     def kept_fractions(self) -> tuple[float, ...]:
         """Give the fractions with 0 in front."""
@@ -119,9 +127,10 @@ def check_fractions(name: str, fractions: object) -> None:
         raise ParameterError(name, fractions, allowed)
 
 
-def _check_number(
+def check_number(
     name: str, value: object, *, low: float, low_in: bool = False, high: float
 ) -> None:
+    """Refuse anything but None and finite numbers between `low` and `high`, `high` included."""
     if value is None:
         return
     bounds = f"{'[' if low_in else '('}{low:g}, {'inf)' if math.isinf(high) else f'{high:g}]'}"
@@ -133,7 +142,8 @@ def _check_number(
         raise ParameterError(name, value, allowed)
 
 
-def _check_whole(name: str, value: object, *, low: int) -> None:
+def check_whole(name: str, value: object, *, low: int) -> None:
+    """Refuse anything but None and whole numbers >= `low`."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
