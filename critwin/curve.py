@@ -63,6 +63,11 @@ class Curve:
         """Share of the original that is forgotten, in [0, 1]."""
         return 1.0 - self.kept
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether there is a value at every position."""
+        return len(self.position) == self.length + 1
+
 
 class MeasuredCurve(Curve, ABC):
     """A curve with what it was measured from, so that differences have intervals of their own."""
