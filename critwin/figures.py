@@ -118,6 +118,7 @@ def window_positions(
                 top = max([top, *(share.upper for share in shares)])
         axes.set(xlim=(0, 1), ylim=(0, 1.3 * top or 1.0), xticks=edges)
         axes.set_xticklabels(_thinned(edges))
+        axes.set_yticks([tick for tick in axes.get_yticks() if tick <= 1])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("share of the answer that is kept")
         axes.set_ylabel("answers with a window there")

@@ -280,15 +280,17 @@ def _headline(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
             _row("  by chance", planted["chance"], drawn),
             _row("  more than by chance", planted["excess"]),
         ]
-    if "forks" in summary:
-        counts = summary["counts"]
-        rows += headline_rows(summary["forks"], counts["originals"], counts["problems"])
-    return [*rows, _row("resamples that could not be read", summary["unscored_resamples"])]
+    if "forks" not in summary:
+        return [*rows, _row("resamples that could not be read", summary["unscored_resamples"])]
+    counts, rare = summary["counts"], "they take less probable tokens than resamples do"
+    rows += headline_rows(summary["forks"], counts["originals"], counts["problems"])
+    return [*rows, _row("forks that could not be read", summary["unscored_resamples"], rare)]
 
 
 def _unread(start: Mapping[str, Any]) -> str:
-    """Say how much the unscored could add to an agreement, where it is anything."""
-    return f"up to {start['unscored']:.3f} more, unscored" if start["unscored"] else ""
+    """Say how much the unscored could add to an agreement, where three digits show it."""
+    unscored = start["unscored"] or 0.0
+    return f"up to {unscored:.3f} more, unscored" if unscored >= 0.0005 else ""
 
 
 def _row(name: str, interval: Mapping[str, Any], note: str = "") -> dict[str, Any]:
