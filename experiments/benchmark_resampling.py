@@ -57,8 +57,12 @@ class BenchmarkResampling(Experiment):
     name: ClassVar[str] = "benchmark_resampling"
     stage: ClassVar[str] = "benchmark"
     axis: ClassVar[str] = "round"
-    products: ClassVar[tuple[str, ...]] = ("summary.json", "figures")
     always: ClassVar[bool] = True
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The summary and the figures."""
+        return ("summary.json", "figures")
 
     @cached_property
     def problems(self) -> list[Problem]:
