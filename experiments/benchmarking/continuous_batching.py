@@ -59,7 +59,7 @@ class ContinuousBatching:
             model.set_attn_implementation(attention)
 
     def _pages(self, cuts: Sequence[Cut]) -> Any:
-        from transformers.generation import ContinuousBatchingConfig
+        from transformers import ContinuousBatchingConfig
 
         if self.rows is None:
             return ContinuousBatchingConfig()

@@ -173,4 +173,4 @@ class Rounds:
         """Let the engine keep nothing of earlier pieces: each pays for all that it needs."""
         decoder = self.sampler.loaded.decoder
         if isinstance(decoder, Engine):
-            decoder.kept.clear()
+            decoder.store.clear()

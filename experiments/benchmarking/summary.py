@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
@@ -46,7 +46,7 @@ def summarise(
     warm_up: Round,
     choices: Choices,
     limit: Roofline | None,
-    facts: dict[str, object],
+    facts: Mapping[str, object],
 ) -> dict[str, object]:
     """Give everything that a benchmark found.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from critwin.feature import Feature
 from critwin.fork_measuring import Original
@@ -110,8 +111,8 @@ def draw_work(
         originals=originals,
         limits=[_limit(sampler, original.sample) for original in originals],
         levels=[
-            grid.positions(len(x.token_ids), lambda t, x=x: sampler.snap(x, t))
-            for x in (original.sample for original in originals)
+            grid.positions(len(o.sample.token_ids), partial(sampler.snap, o.sample))
+            for o in originals
         ],
         draws=grid.n,
     )
