@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 W = TypeVar("W")
 
-TRIED_CUTS = 21
+TRIED_CUTS = 14
 """Cuts of the grid on which ways are tried, evenly spaced among all."""
 
 ROWS = (64, 128, 256)

@@ -65,9 +65,17 @@ class ForwardPasses:
         return (sum(self.seconds_of.values()) - beside + beside / self.lanes) / seconds
 
 
-def measure(work: Callable[[], T], device: torch.device) -> tuple[T, Cost]:
-    """Do a piece of work and tell what it took, the work that a GPU still has to do included."""
-    held = _start_of_memory(device)
+def measure(
+    work: Callable[[], T], device: torch.device, *, held: int | None = None
+) -> tuple[T, Cost]:
+    """Do a piece of work and tell what it took, the work that a GPU still has to do included.
+
+    Args:
+        work: What is done.
+        device: Where.
+        held: What `held_memory` gave before the work was set up; by default it is asked here.
+    """
+    held = held_memory(device) if held is None else held
     synchronise(device)
     began = time.perf_counter()
     result = work()
@@ -108,16 +116,8 @@ def watched(model: Any) -> Iterator[ForwardPasses]:
             handle.remove()
 
 
-def synchronise(device: torch.device) -> None:
-    """Wait until a device has done what it was given."""
-    if device.type == "cuda":
-        import torch
-
-        torch.cuda.synchronize(device)
-
-
-def _start_of_memory(device: torch.device) -> int | None:
-    """Let the peak be counted from here; give the bytes that are held now."""
+def held_memory(device: torch.device) -> int | None:
+    """Let the peak be counted from here; give the bytes that are held, None if nobody tells."""
     gc.collect()
     if device.type == "cuda":
         import torch
@@ -131,6 +131,14 @@ def _start_of_memory(device: torch.device) -> int | None:
     except (OSError, AttributeError):  # no Linux, or no glibc
         return None
     return _resident("VmRSS")
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a device has done what it was given."""
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)
 
 
 def _peak_memory(device: torch.device) -> int | None:

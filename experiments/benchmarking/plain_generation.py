@@ -143,12 +143,16 @@ class PlainGeneration:
 
     def _own(self, row: list[int]) -> list[int]:
         """Cut off what `generate` put behind the end of a row."""
-        for at, token in enumerate(row):
-            if token in self.checkpoint.end_ids:
-                return row[: at + 1]
-        while self.checkpoint.config.stop_strings and row and row[-1] == self.checkpoint.pad_id:
-            row.pop()
-        return row
+        closing = {*self.checkpoint.end_ids, self.checkpoint.pad_id}
+        at = next((i for i, token in enumerate(row) if token in closing), len(row))
+        ended = at < len(row) and row[at] in self.checkpoint.end_ids
+        # what follows a stop string is padding, and often the end token serves for that
+        return row[: at + 1] if ended and not self._stopped(row[:at]) else row[:at]
+
+    def _stopped(self, ids: list[int]) -> bool:
+        stops = self.checkpoint.config.stop_strings or []
+        text = self.checkpoint.tokenizer.decode(ids) if stops else ""
+        return any(stop in text for stop in stops)
 
 
 class _Rooms:

@@ -78,7 +78,7 @@ def roofline(
         seconds = _products(matrices, rows, model.device)
         torch.set_num_threads(threads)
         bandwidth = _bandwidth(model.device)
-        read = _cached_tokens(levels, drawn) * _token_bytes(model)
+        read = read_tokens(levels, drawn) * token_bytes(model)
     return Roofline(
         rows=rows,
         lanes=passes.lanes,
@@ -137,7 +137,7 @@ def _fastest(work: Callable[[], object], device: torch.device) -> float:
     return min(times)
 
 
-def _token_bytes(model: Any) -> int:
+def token_bytes(model: Any) -> int:
     """Give the bytes of the keys and values of one token."""
     import torch
 
@@ -147,7 +147,7 @@ def _token_bytes(model: Any) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
 
-def _cached_tokens(
+def read_tokens(
     levels: Sequence[Sequence[Level]], drawn: Sequence[Sequence[Sequence[Generation]]]
 ) -> float:
     """Give the tokens whose keys and values have to be read for each token drawn.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +16,7 @@ from critwin.seeds import fold_in
 from experiments.benchmarking.choices import Choices
 from experiments.benchmarking.every_token import EveryToken, Reference
 from experiments.benchmarking.fork_estimation import ForkEstimate, estimate_by_forks
-from experiments.benchmarking.measuring import ForwardPasses, measure, watched
+from experiments.benchmarking.measuring import ForwardPasses, held_memory, measure, watched
 from experiments.benchmarking.plain_generation import Drawn
 from experiments.benchmarking.results import HALF_WIDTHS, Drawing, Forking, Round, Truncating
 from experiments.benchmarking.work import Cut, Work
@@ -87,24 +88,31 @@ class Rounds:
 
     def _generate(self, *, watch: bool = False) -> Drawing:
         draw = partial(self.choices.grid.draw, self.work.cuts())
-        return self._told(self._transformers(draw, watch=watch))
+        return self._transformers(draw, watch=watch)
 
     def _paged(self, *, watch: bool = False) -> Drawing | None:
         if self.choices.paged is None:
             return None
+        held = held_memory(self.choices.paged.checkpoint.model.device)
         with self.choices.paged.ready(self.work.cuts()) as draw:
-            return self._told(self._transformers(draw, watch=watch))
+            return self._transformers(draw, watch=watch, held=held)
 
-    def _transformers(self, draw: Callable[[], Drawn], *, watch: bool) -> Drawing:
-        model, share = self.choices.grid.checkpoint.model, None
-        if watch:
-            with watched(model) as passes:
-                drawn, cost = measure(draw, model.device)
-            share = passes.share_of(cost.seconds)
-        else:
-            drawn, cost = measure(draw, model.device)
+    def _transformers(
+        self, draw: Callable[[], Drawn], *, watch: bool, held: int | None = None
+    ) -> Drawing:
+        model = self.choices.grid.checkpoint.model
+        with watched(model) if watch else nullcontext(ForwardPasses()) as passes:
+            drawn, cost = measure(draw, model.device, held=held)
         tokens = sum(len(ids) for own in drawn for ids in own)
-        return Drawing(self.work.resamples, tokens, cost.seconds, cost.peak_bytes, share)
+        return self._told(
+            Drawing(
+                resamples=self.work.resamples,
+                tokens=tokens,
+                seconds=cost.seconds,
+                peak_bytes=cost.peak_bytes,
+                forward_share=passes.share_of(cost.seconds),
+            )
+        )
 
     def _engine(self) -> Drawing:
         """Draw the grid by the engine, and once more to see how long the model itself takes."""
