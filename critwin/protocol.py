@@ -30,6 +30,9 @@ class Sampling:
         temperature: Divides the logits, >= 0; 0 takes the most probable token.
         top_k: Keep the k most probable tokens, >= 1.
         top_p: Keep the most probable tokens that together reach this probability, in (0, 1].
+        min_p: Drop tokens less probable than this share of the most probable one, in [0, 1].
+        repetition_penalty: Divides the logits of tokens that stand in prompt or sample already
+            (multiplies those below 0), > 0; 1 for none.
         max_new_tokens: Length limit in tokens, counted from the end of the prompt for originals and
             resamples alike, >= 1.
         stop: Strings that end a generation; they stay part of it.
@@ -38,15 +41,20 @@ class Sampling:
     temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
     max_new_tokens: int | None = None
     stop: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _check_number("temperature", self.temperature, low=0.0, low_in=True, high=math.inf)
-        _check_number("top_p", self.top_p, low=0.0, low_in=False, high=1.0)
-        _check_whole("top_k", self.top_k, low=1)
-        _check_whole("max_new_tokens", self.max_new_tokens, low=1)
-        for name in ("temperature", "top_p"):  # 1 and 1.0 are one value, and one run id
+        check_number("temperature", self.temperature, low=0.0, low_in=True, high=math.inf)
+        check_number("top_p", self.top_p, low=0.0, low_in=False, high=1.0)
+        check_number("min_p", self.min_p, low=0.0, low_in=True, high=1.0)
+        check_number("repetition_penalty", self.repetition_penalty, low=0.0, high=math.inf)
+        check_whole("top_k", self.top_k, low=1)
+        check_whole("max_new_tokens", self.max_new_tokens, low=1)
+        # 1 and 1.0 are one value, and one run id
+        for name in ("temperature", "top_p", "min_p", "repetition_penalty"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, float(getattr(self, name)))
         if self.stop is not None:
@@ -87,7 +95,7 @@ class Grid(Protocol, ABC):
         super().__post_init__()
         if self.n is None:
             raise ParameterError("n", None, "a whole number >= 1")
-        _check_whole("n", self.n, low=1)
+        check_whole("n", self.n, low=1)
 
     @abstractmethod
     def positions(self, length: int, snap: Callable[[float], int]) -> list[int]:
@@ -191,15 +199,15 @@ class ForkProtocol(Protocol):
             if isinstance(self.half_width, bool) or not 0 < self.half_width < 1:
                 raise ParameterError("half_width", self.half_width, wanted)
             object.__setattr__(self, "half_width", float(self.half_width))
-        _check_whole("max_forks", self.max_forks, low=1)
-        _check_whole("max_tokens", self.max_tokens, low=1)
+        check_whole("max_forks", self.max_forks, low=1)
+        check_whole("max_tokens", self.max_tokens, low=1)
         if self.over not in ("mean", "maximum"):
             raise ParameterError("over", self.over, "mean or maximum")
         if not isinstance(self.joint, bool):
             raise ParameterError("joint", self.joint, "true or false")
         if self.pilot is None:
             raise ParameterError("pilot", None, "a whole number >= 0")
-        _check_whole("pilot", self.pilot, low=0)
+        check_whole("pilot", self.pilot, low=0)
 
     def missing(self, fractions: Sequence[float]) -> list[float]:
         """Give nothing: the curve has a value at every position."""
@@ -222,9 +230,10 @@ def check_fractions(name: str, fractions: object) -> None:
         raise ParameterError(name, fractions, allowed)
 
 
-def _check_number(
+def check_number(
     name: str, value: object, *, low: float, low_in: bool = False, high: float
 ) -> None:
+    """Refuse anything but None and finite numbers between `low` and `high`, `high` included."""
     if value is None:
         return
     bounds = f"{'[' if low_in else '('}{low:g}, {'inf)' if math.isinf(high) else f'{high:g}]'}"
@@ -236,7 +245,8 @@ def _check_number(
         raise ParameterError(name, value, allowed)
 
 
-def _check_whole(name: str, value: object, *, low: int) -> None:
+def check_whole(name: str, value: object, *, low: int) -> None:
+    """Refuse anything but None and whole numbers >= `low`."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < low:

@@ -17,7 +17,7 @@ FORBIDDEN = {
     "launch": set[str](),
 }
 ON_FIRST_USE = {"torch", "transformers", "diffusers", "matplotlib", "math_verify", "wandb"}
-KNOWS_TORCH = {"critwin/samplers/growing_cache.py"}
+KNOWS_TORCH = {"critwin/samplers/shared_attention.py", "critwin/samplers/stop_strings.py"}
 """Modules that are imported inside functions only, so that they may import torch at their head."""
 
 

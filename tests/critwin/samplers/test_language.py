@@ -15,7 +15,8 @@ from critwin.errors import ModelError, ParameterError
 from critwin.generation import Prefix
 from critwin.prompt import Prompt
 from critwin.protocol import Sampling
-from critwin.samplers.language import LanguageSampler, _load
+from critwin.samplers.checkpoint import load
+from critwin.samplers.language import LanguageSampler
 from critwin.seeds import fold_in
 
 
@@ -24,7 +25,7 @@ def sampler_of(folder: Path, **settings: Any) -> LanguageSampler:
 
 
 def model_of(folder: Path) -> Any:
-    return _load(str(folder), None, "float64", "cpu", False, True).model
+    return load(str(folder), None, "float64", "cpu", False, True, "plain").model
 
 
 def test_chat_template_is_applied_and_prefix_follows_it(tiny_llama: Path) -> None:

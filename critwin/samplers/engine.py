@@ -1,0 +1,221 @@
+"""Draws continuations of many prefixes in one large batch that shares what prefixes share.
+
+A sequence is run once, teacher-forced; its keys and values serve all draws that begin inside of
+it, cut where they begin. A row that has finished leaves, a waiting one enters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from critwin.errors import ModelError
+from critwin.samplers.memory import fitting_rows, free_bytes, is_out_of_memory
+from critwin.samplers.stream import PER_GROUP, Family, Stream, families_of, shares
+from critwin.samplers.teacher_forcing import SequenceStore, batches
+from critwin.samplers.token_law import Drawn, Request, TokenLaw
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from critwin.samplers.shared_attention import SharedRows
+
+PROBE = 12
+"""Tokens on which a model is compared with itself before the engine takes it over."""
+
+
+class Engine:
+    """Decodes for one loaded model.
+
+    Attributes:
+        model: A causal language model of transformers, in eval mode; it is taken over.
+        halvings: How often memory ran out and the rows were halved.
+    """
+
+    def __init__(self, model: Any) -> None:
+        from critwin.samplers.shared_attention import take_over
+
+        ids = _probe(model)
+        expected = _recomputed(model, ids)
+        take_over(model)
+        self.model = model
+        self.store = SequenceStore(model, room=free_bytes(model.device) // 8)
+        self.halvings = 0
+        self._check(ids, expected)
+
+    def decode(
+        self,
+        requests: Sequence[Request],
+        law: TokenLaw,
+        *,
+        rows: int | None = None,
+        memory: int | None = None,
+    ) -> list[list[Drawn]]:
+        """Draw continuations.
+
+        Args:
+            requests: Prefixes with the seeds of their draws.
+            law: What tokens are drawn from.
+            rows: Rows decoded together at most; None finds what fits into memory and is of use.
+            memory: Bytes that decoding may take; None is half of what is free.
+
+        Returns:
+            For each request its draws, in the order of its seeds.
+
+        Raises:
+            ValueError: A request excludes a token that had probability 1.
+        """
+        results: list[dict[int, Drawn]] = [{} for _ in requests]
+        room = memory or free_bytes(self.model.device) // 2
+        self.store.room = room // 4
+        limit = rows
+        while families := families_of(requests, results):
+            limit = limit or self._row_limit(room // 2, families, requests)
+            try:
+                self._decode(families, requests, law, limit, results)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or limit == 1:
+                    raise
+                limit = max(1, limit // 2)
+                self.halvings += 1
+                self.store.clear()
+        return [[found[i] for i in range(len(found))] for found in results]
+
+    def _decode(
+        self,
+        families: Sequence[Family],
+        requests: Sequence[Request],
+        law: TokenLaw,
+        limit: int,
+        results: list[dict[int, Drawn]],
+    ) -> None:
+        """Decode on each core of the host apart: threads that share a step wait for each other."""
+        import torch
+
+        cores = torch.get_num_threads() if self.model.device.type == "cpu" else 1
+        lanes = [lane for lane in shares(families, cores) if lane]
+
+        def work(lane: Sequence[Family]) -> None:
+            if len(lanes) > 1:
+                torch.set_num_threads(1)
+            with torch.inference_mode():
+                stream = Stream(
+                    self, self.model.device, requests, lane, law, max(1, limit // len(lanes))
+                )
+                for (request, draw), drawn in stream.finish():
+                    results[request][draw] = drawn
+
+        if len(lanes) == 1:
+            work(lanes[0])
+            return
+        try:
+            with ThreadPoolExecutor(len(lanes)) as pool:
+                list(pool.map(work, lanes))
+        finally:
+            torch.set_num_threads(cores)
+
+    def log_probabilities(
+        self, sequences: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], law: TokenLaw
+    ) -> list[list[float]]:
+        """Give the log-probability of each token of samples, by one pass each.
+
+        Args:
+            sequences: Prompt ids and sample ids of each sample.
+            law: What tokens are drawn from.
+
+        Returns:
+            For each sample its tokens' log-probabilities in nats.
+        """
+        import torch
+
+        found: dict[int, list[float]] = {}
+        order = sorted(range(len(sequences)), key=lambda i: len(sequences[i][0] + sequences[i][1]))
+        with torch.inference_mode():
+            for batch in batches(order, lambda i: len(sequences[i][0] + sequences[i][1])):
+                states = self.store.of([sequences[i][0] + sequences[i][1] for i in batch])
+                for i, state in zip(batch, states, strict=True):
+                    found[i] = law.of_path(state.logits, *sequences[i])
+        return [found[i] for i in range(len(sequences))]
+
+    def _check(self, ids: tuple[int, ...], expected: Tensor) -> None:
+        """Refuse a model that does not give the same logits here as by full recomputation.
+
+        Half of the digits have to agree: what is left out or doubled shows in the first ones. Norms
+        and rotary angles have the digits of float32 in models of float64 too.
+
+        Raises:
+            ModelError: They differ.
+        """
+        import torch
+
+        from critwin.samplers.shared_attention import SharedRows
+
+        with torch.inference_mode():
+            [whole] = self.store.of([ids])
+            found = [whole.logits]
+            cuts = [len(ids) // 3 + 1, len(ids) // 2 + 1]
+            rows = SharedRows(1, len(cuts), self.model.device)
+            rows.load(0, whole.keys, whole.values)
+            rows.admit([*range(len(cuts))], starts=cuts, ends=[len(ids)] * len(cuts))
+            for step in range(len(ids) - max(cuts)):
+                at = [cut + step for cut in cuts]
+                fed = torch.tensor([[ids[i]] for i in at], device=self.model.device)
+                found.append(self.forward(fed, rows, range(len(cuts))))
+                expected = torch.cat([expected, expected[at]])
+            difference = (torch.cat(found) - expected).abs().max()
+            scale = (expected - expected.mean()).abs().max()
+        self.store.clear()
+        relative = float(difference / scale)
+        precision = max(torch.finfo(t).eps for t in (expected.dtype, torch.float32))
+        if not relative <= precision**0.5:
+            raise ModelError(
+                f"{type(self.model).__name__} gives other logits when prefixes are shared "
+                f"(relative difference {relative:.1e})"
+            )
+
+    def forward(self, ids: Tensor, rows: SharedRows, drawing: Sequence[int]) -> Tensor:
+        """Feed one token to each row, ids of shape (B, 1); give the logits after it, (B, V).
+
+        Args:
+            ids: Token ids.
+            rows: What the rows attend to.
+            drawing: Rows that matter.
+        """
+        positions = rows.begin_step(drawing)
+        output = self.model(input_ids=ids, position_ids=positions, use_cache=False, rows=rows)
+        rows.end_step()
+        logits: Tensor = output.logits[:, -1]
+        return logits
+
+    def _row_limit(self, room: int, families: Sequence[Family], requests: Sequence[Request]) -> int:
+        longest = families[0].ids
+        [state] = self.store.of([longest])
+        return fitting_rows(
+            room,
+            self.model.device,
+            per_token=state.token_bytes,
+            columns=max(r.limit - len(r.kept_ids) for r in requests),
+            shared=len(longest) / PER_GROUP,
+            logits=state.logits.shape[1],
+        )
+
+
+def _probe(model: Any) -> tuple[int, ...]:
+    """Give token ids to try a model on, as many as it takes."""
+    config = model.config.get_text_config()
+    length = min(PROBE, getattr(config, "max_position_embeddings", PROBE))
+    return tuple(7 * i % config.vocab_size for i in range(1, length + 1))
+
+
+def _recomputed(model: Any, ids: tuple[int, ...]) -> Tensor:
+    """Give the logits after each token by one pass with the model's plain attention, (L, V)."""
+    import torch
+
+    own = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    with torch.inference_mode():
+        whole = torch.tensor([ids], device=model.device)
+        logits: Tensor = model(input_ids=whole, use_cache=False).logits[0]
+    model.set_attn_implementation(own)
+    return logits
