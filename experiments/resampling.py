@@ -146,7 +146,8 @@ class Resampling(ABC):
         """
         by_id = {row["original_id"]: row for row in originals.to_pylist()}
         every = max(1, resamples.num_rows // REDRAWN)
-        chosen = resamples.take(list(range(0, resamples.num_rows, every))[:REDRAWN]).to_pylist()
+        spaced = pa.array(range(0, resamples.num_rows, every), pa.int64())[:REDRAWN]
+        chosen = resamples.take(spaced).to_pylist()
         samples = [generation(by_id[row["original_id"]]) for row in chosen]
         again = self._again(samples, chosen)
         differ = sum(

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from critwin.errors import ModelError
+from critwin.samplers.following import KnownPath, surprisals_along
 from critwin.samplers.memory import fitting_rows, free_bytes, is_out_of_memory
 from critwin.samplers.stream import PER_GROUP, Family, Stream, families_of, shares
 from critwin.samplers.teacher_forcing import SequenceStore, batches
-from critwin.samplers.token_law import Drawn, Request, TokenLaw
+from critwin.samplers.token_law import Drawn, Request, Row, TokenLaw
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,26 +67,52 @@ class Engine:
         Raises:
             ValueError: A request excludes a token that had probability 1.
         """
-        results: list[dict[int, Drawn]] = [{} for _ in requests]
         room = memory or free_bytes(self.model.device) // 2
         self.store.room = room // 4
+        results: list[dict[int, Drawn]] = [{} for _ in requests]
+        waiting = self._follow(requests, law, results)
         limit = rows
-        while families := families_of(requests, results):
-            limit = limit or self._row_limit(room // 2, families, requests)
+        while waiting:
+            limit = limit or self._row_limit(room // 2, waiting)
             try:
-                self._decode(families, requests, law, limit, results)
+                self._decode(families_of(waiting), law, limit, results)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or limit == 1:
                     raise
                 limit = max(1, limit // 2)
                 self.halvings += 1
                 self.store.clear()
+            waiting = [row for row in waiting if row.draw not in results[row.number]]
         return [[found[i] for i in range(len(found))] for found in results]
+
+    def _follow(
+        self, requests: Sequence[Request], law: TokenLaw, results: list[dict[int, Drawn]]
+    ) -> list[Row]:
+        """Let draws follow known samples, without the model; give what is left to be decoded."""
+        import torch
+
+        rows: list[Row] = []
+        known: dict[tuple[int, ...], list[int]] = {}
+        for number, request in enumerate(requests):
+            if request.kept < len(request.sample_ids) and request.excluded is None:
+                known.setdefault(request.ids, []).append(number)
+            else:
+                rows += [Row(request, number, d, request.kept) for d in range(len(request.seeds))]
+        with torch.inference_mode():
+            for batch in batches(sorted(known, key=len), len):
+                for ids, state in zip(batch, self.store.of(batch), strict=True):
+                    numbers = known[ids]
+                    first = requests[numbers[0]]
+                    path = KnownPath.of(state.logits, first.prompt_ids, first.sample_ids, law)
+                    for number in numbers:
+                        left, done = path.follow(requests[number], number)
+                        rows += left
+                        results[number] |= done
+        return rows
 
     def _decode(
         self,
         families: Sequence[Family],
-        requests: Sequence[Request],
         law: TokenLaw,
         limit: int,
         results: list[dict[int, Drawn]],
@@ -100,11 +127,9 @@ class Engine:
             if len(lanes) > 1:
                 torch.set_num_threads(1)
             with torch.inference_mode():
-                stream = Stream(
-                    self, self.model.device, requests, lane, law, max(1, limit // len(lanes))
-                )
-                for (request, draw), drawn in stream.finish():
-                    results[request][draw] = drawn
+                stream = Stream(self, self.model.device, lane, law, max(1, limit // len(lanes)))
+                for row, drawn in stream.finish():
+                    results[row.number][row.draw] = row.behind(drawn)
 
         if len(lanes) == 1:
             work(lanes[0])
@@ -115,33 +140,32 @@ class Engine:
         finally:
             torch.set_num_threads(cores)
 
-    def log_probabilities(
-        self, sequences: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], law: TokenLaw
+    def surprisals(
+        self, samples: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], law: TokenLaw
     ) -> list[list[float]]:
-        """Give the log-probability of each token of samples, by one pass each.
+        """Give the surprisal of each token of samples, in nats, by one pass each.
 
         Args:
-            sequences: Prompt ids and sample ids of each sample.
+            samples: Prompt ids and sample ids of each sample.
             law: What tokens are drawn from.
-
-        Returns:
-            For each sample its tokens' log-probabilities in nats.
         """
         import torch
 
         found: dict[int, list[float]] = {}
-        order = sorted(range(len(sequences)), key=lambda i: len(sequences[i][0] + sequences[i][1]))
+        lengths = [len(prompt_ids) + len(sample_ids) for prompt_ids, sample_ids in samples]
         with torch.inference_mode():
-            for batch in batches(order, lambda i: len(sequences[i][0] + sequences[i][1])):
-                states = self.store.of([sequences[i][0] + sequences[i][1] for i in batch])
+            order = sorted(range(len(samples)), key=lengths.__getitem__)
+            for batch in batches(order, lengths.__getitem__):
+                states = self.store.of([samples[i][0] + samples[i][1] for i in batch])
                 for i, state in zip(batch, states, strict=True):
-                    found[i] = law.of_path(state.logits, *sequences[i])
-        return [found[i] for i in range(len(sequences))]
+                    found[i] = surprisals_along(law.along(state.logits, *samples[i]), samples[i][1])
+        return [found[i] for i in range(len(samples))]
 
     def _check(self, ids: tuple[int, ...], expected: Tensor) -> None:
         """Refuse a model that does not give the same logits here as by full recomputation.
 
-        Half of the digits have to agree: what is left out or doubled shows in the first ones.
+        Half of the digits have to agree: what is left out or doubled shows in the first ones. Norms
+        and rotary angles have the digits of float32 in models of float64 too.
 
         Raises:
             ModelError: They differ.
@@ -166,7 +190,8 @@ class Engine:
             scale = (expected - expected.mean()).abs().max()
         self.store.clear()
         relative = float(difference / scale)
-        if not relative <= torch.finfo(expected.dtype).eps ** 0.5:
+        precision = max(torch.finfo(t).eps for t in (expected.dtype, torch.float32))
+        if not relative <= precision**0.5:
             raise ModelError(
                 f"{type(self.model).__name__} gives other logits when prefixes are shared "
                 f"(relative difference {relative:.1e})"
@@ -186,14 +211,14 @@ class Engine:
         logits: Tensor = output.logits[:, -1]
         return logits
 
-    def _row_limit(self, room: int, families: Sequence[Family], requests: Sequence[Request]) -> int:
-        longest = families[0].ids
+    def _row_limit(self, room: int, rows: Sequence[Row]) -> int:
+        longest = max((row.request.ids for row in rows), key=len)
         [state] = self.store.of([longest])
         return fitting_rows(
             room,
             self.model.device,
             per_token=state.token_bytes,
-            columns=max(r.limit - len(r.kept_ids) for r in requests),
+            columns=max(row.left for row in rows),
             shared=len(longest) / PER_GROUP,
             logits=state.logits.shape[1],
         )
