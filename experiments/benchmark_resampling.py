@@ -137,7 +137,13 @@ def _roofline(rounds: Rounds) -> Roofline | None:
     if not rounds.passes.rows:  # steps that were captured as a graph cannot be watched
         return None
     model = rounds.choices.grid.checkpoint.model
-    return roofline(model, passes=rounds.passes, levels=rounds.work.levels, drawn=rounds.drawn)
+    return roofline(
+        model,
+        passes=rounds.passes,
+        originals=rounds.work.samples,
+        levels=rounds.work.levels,
+        drawn=rounds.drawn,
+    )
 
 
 def _machine(sampler: LanguageSampler) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 A step of decoding multiplies every matrix of the model with the rows of its batch, and reads the
 keys and values of what stands before each row. The products are timed alone; the reading is counted
 in bytes, at the bandwidth with which memory is copied. Everything else that a step does is free
-here, and what is kept in the processor's cache may be read faster than memory.
+here, rows that have ended take no place in it, and what the processor's cache holds may be read
+faster than memory.
 
 Source: Williams, Waterman, Patterson (2009), "Roofline", Communications of the ACM 52(4), 65-76.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from critwin.fork_drawing import first_departure
 from critwin.generation import Generation
 from critwin.sampler import Level
 from experiments.benchmarking.measuring import ForwardPasses, synchronise
@@ -40,8 +42,9 @@ class Roofline:
         product_seconds: The model's matrix products with so many rows, on such a share.
         matrix_bytes: Bytes of the matrices.
         bandwidth: Bytes per second that are read or written when memory is copied.
-        cache_bytes_per_token: Bytes of keys and values that have to be read for a token drawn, a
-            prefix counted once for all rows that share it.
+        drawn: Tokens drawn.
+        computed: Those of them that have to go through the model.
+        read_bytes: Bytes of keys and values that have to be read for them.
         tokens_per_second: Tokens drawn in a second at most.
     """
 
@@ -50,7 +53,9 @@ class Roofline:
     product_seconds: float
     matrix_bytes: int
     bandwidth: float
-    cache_bytes_per_token: float
+    drawn: int
+    computed: int
+    read_bytes: int
     tokens_per_second: float
 
 
@@ -58,6 +63,7 @@ def roofline(
     model: Any,
     *,
     passes: ForwardPasses,
+    originals: Sequence[Generation],
     levels: Sequence[Sequence[Level]],
     drawn: Sequence[Sequence[Sequence[Generation]]],
 ) -> Roofline:
@@ -66,7 +72,8 @@ def roofline(
     Args:
         model: A causal language model, in eval mode, on its device.
         passes: The forward passes of the engine, some of them steps of decoding.
-        levels: Levels at which each original was cut.
+        originals: The originals.
+        levels: Levels at which each of them was cut.
         drawn: The resamples, for each original and level.
     """
     import torch
@@ -78,15 +85,19 @@ def roofline(
         seconds = _products(matrices, rows, model.device)
         torch.set_num_threads(threads)
         bandwidth = _bandwidth(model.device)
-        read = read_tokens(levels, drawn) * token_bytes(model)
+        each = token_bytes(model)
+    steps = Steps.of(originals, levels, drawn)
+    least = steps.computed * seconds / (rows * passes.lanes) + steps.read * each / bandwidth
     return Roofline(
         rows=rows,
         lanes=passes.lanes,
         product_seconds=seconds,
         matrix_bytes=sum(m.weight.numel() * m.weight.element_size() for m in matrices),
         bandwidth=bandwidth,
-        cache_bytes_per_token=read,
-        tokens_per_second=1 / (seconds / (rows * passes.lanes) + read / bandwidth),
+        drawn=steps.drawn,
+        computed=steps.computed,
+        read_bytes=steps.read * each,
+        tokens_per_second=steps.drawn / least,
     )
 
 
@@ -147,22 +158,42 @@ def token_bytes(model: Any) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
 
-def read_tokens(
-    levels: Sequence[Sequence[Level]], drawn: Sequence[Sequence[Sequence[Generation]]]
-) -> float:
-    """Give the tokens whose keys and values have to be read for each token drawn.
+@dataclass(frozen=True)
+class Steps:
+    """What no engine can leave out that decodes each resample that leaves its original by itself.
 
-    A row reads what it has drawn itself. Prompt and kept tokens are read once per step for all rows
-    of an original, in as many steps as its longest resample has.
+    As long as a resample follows its original, the original's own pass has computed all of it.
+
+    Attributes:
+        drawn: Tokens drawn.
+        computed: Tokens that have to go through the model: those between the one with which a
+            resample leaves its original and its last one.
+        read: Tokens whose keys and values are read for them. A row reads what it has drawn since it
+            left; what stands before is read once per step for all rows of an original.
     """
-    read, tokens = 0.0, 0
-    for own_levels, own in zip(levels, drawn, strict=True):
-        lengths = [
-            len(x.token_ids) - level
-            for level, draws in zip(own_levels, own, strict=True)
-            for x in draws
-        ]
-        shared = len(own[0][0].prompt_ids) + max(own_levels)
-        read += shared * max(lengths) + sum(n * (n - 1) / 2 for n in lengths)
-        tokens += sum(lengths)
-    return read / tokens
+
+    drawn: int
+    computed: int
+    read: int
+
+    @classmethod
+    def of(
+        cls,
+        originals: Sequence[Generation],
+        levels: Sequence[Sequence[Level]],
+        drawn: Sequence[Sequence[Sequence[Generation]]],
+    ) -> Steps:
+        """Count the steps of resamples, given for each original and level."""
+        tokens = computed = read = 0
+        for x, own_levels, own in zip(originals, levels, drawn, strict=True):
+            steps, shared = [0], 0
+            for level, draws in zip(own_levels, own, strict=True):
+                for resample in draws:
+                    tokens += len(resample.token_ids) - level
+                    left = first_departure(x.token_ids, resample.token_ids, level=level)
+                    if left is not None:
+                        steps.append(len(resample.token_ids) - left)
+                        shared = max(shared, len(x.prompt_ids) + left - 1)
+            computed += sum(steps)
+            read += shared * max(steps) + sum(n * (n + 1) // 2 for n in steps)
+        return cls(tokens, computed, read)

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from critwin.generation import Generation
 from critwin.samplers.language import LanguageSampler
 from experiments.benchmarking.measuring import ForwardPasses
 from experiments.benchmarking.plain_generation import Checkpoint
-from experiments.benchmarking.roofline import read_tokens, roofline, token_bytes
+from experiments.benchmarking.roofline import Steps, roofline, token_bytes
 
 
-def generation(length: int) -> Generation:
-    return Generation((9,) * 4, (1,) * length, (0.0,) * length, "", "end")
+def generation(*ids: int) -> Generation:
+    return Generation((9,) * 4, ids, (0.0,) * len(ids), "", "end")
 
 
-def test_tokens_read_for_a_token_by_hand() -> None:
-    """Two cuts of one original, at 0 and 6; resamples of 3, 5 and 2 tokens.
+ORIGINAL = generation(1, 1, 1, 1, 2)
 
-    Shared: 4 of the prompt and 6 kept, in 5 steps. Own: 0 + 1 + 2, 0 + ... + 4, 0 + 1. Per token of
-    the ten that were drawn: (50 + 3 + 10 + 1) / 10.
+
+def test_steps_by_hand() -> None:
+    """Resamples of one original of 5 tokens, from 0 and from 2.
+
+    One leaves at its first token and has 2 more, one at its fourth and has 3 more, one follows to
+    the end. Shared: 4 of the prompt and at most 3 of the original, in 3 steps; own: 1 + 2 and
+    1 + 2 + 3.
     """
-    drawn = [[[generation(3), generation(5)], [generation(8)]]]
-    assert read_tokens([[0, 6]], drawn) == 6.4
+    drawn = [[[generation(3, 1, 2), ORIGINAL], [generation(1, 1, 1, 5, 1, 1, 2)]]]
+    assert Steps.of([ORIGINAL], [[0, 2]], drawn) == Steps(drawn=3 + 5 + 5, computed=5, read=30)
 
 
 def test_the_matrices_of_a_model_and_its_cache(letters: Callable[..., LanguageSampler]) -> None:
@@ -34,13 +39,15 @@ def test_the_matrices_of_a_model_and_its_cache(letters: Callable[..., LanguageSa
     limit = roofline(
         model,
         passes=ForwardPasses(seconds_of={1: 1.0, 2: 1.0}, rows=[4, 6, 8], decoding={1, 2}),
+        originals=[ORIGINAL],
         levels=[[0]],
-        drawn=[[[generation(3)]]],
+        drawn=[[[generation(3, 1, 2)]]],
     )
     assert torch.get_num_threads() == threads
     assert limit.matrix_bytes == 4 * (2 * 16 * (48 + 16 + 64 + 64) + 16 * 7)
     assert (limit.rows, limit.lanes) == (6, 2)
     assert token_bytes(model) == 2 * 2 * 16 * 4  # keys and values of two layers
-    per_token = limit.product_seconds / 12 + limit.cache_bytes_per_token / limit.bandwidth
-    assert limit.tokens_per_second == 1 / per_token
-    assert limit.cache_bytes_per_token == 256 * (4 * 3 + 3) / 3
+    assert (limit.drawn, limit.computed) == (3, 2)
+    assert limit.read_bytes == 256 * (4 * 2 + 3)
+    least = limit.product_seconds * 2 / 12 + limit.read_bytes / limit.bandwidth
+    assert limit.tokens_per_second == pytest.approx(3 / least)
