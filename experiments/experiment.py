@@ -78,6 +78,10 @@ class Experiment(ABC):
         """Words by which a tracking service can find the run."""
         return [self.name]
 
+    def sources(self) -> list[dict[str, object]]:
+        """Describe the runs whose records are read, for the provenance record; fit for JSON."""
+        return []
+
     def determining(self) -> Self:
         """Give an experiment with the same numbers, spelled in the one way that is hashed."""
         return self
@@ -192,6 +196,7 @@ def _opening_record(experiment: Experiment, directory: RunDirectory) -> dict[str
         "start": earlier["start"] if earlier else _now(),
         "restarts": int(str(earlier["restarts"])) + 1 if earlier else 0,
         "identity": identity(experiment.determining()),
+        "sources": experiment.sources(),
         **environment(),
     }
 
