@@ -18,12 +18,12 @@ def summarise_forks(plans: pd.DataFrame, label: Mapping[str, str]) -> dict[str, 
     Returns:
         leave_mass (mean, lowest, highest of H over originals); half_width (wanted, whether over the
         mean or the maximum of positions, whether joint; means of what was expected and reached, the
-        largest that was reached, originals whose plan was expected to meet the wanted one, originals
+        largest that was reached, originals whose plan was expected to meet the wanted one, those
         that had another label when they were planned: of the feature that the run asked for before
-        it was relabelled); forks and tokens of pilot and plan; cheaper (originals by the protocol that needs fewer tokens for
-        the precision compared; without a choice there is nothing to compare) with the tokens
-        expected of both, summed over the originals compared, and the mean number of draws that the
-        grid needs at each level.
+        it was relabelled); forks and tokens of pilot and plan; cheaper (originals by the protocol
+        that needs fewer tokens for the precision compared; without a choice there is nothing to
+        compare) with the tokens expected of both, summed over the originals compared, and the mean
+        number of draws that the grid needs at each level.
     """
     first, mass, reached = plans.iloc[0], plans["leave_mass"], plans["half_width"]
     compared = plans[plans["cheaper"].notna()]

@@ -68,7 +68,7 @@ class Source:
                 known = tables[of][column].combine_chunks()
                 strange = pc.invert(pc.is_in(tables[name][column], value_set=known))
                 if pc.any(strange).as_py():
-                    raise RecordsError(f"{name}.parquet tells of a {column} that {of} do not hold")
+                    raise RecordsError(f"{of}.parquet lacks some {column} of {name}.parquet")
         return tables
 
     @cached_property
