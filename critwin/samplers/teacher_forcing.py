@@ -91,12 +91,13 @@ class SequenceStore:
         longest = max(map(len, batch))
         padded = [[*ids, *[ids[0]] * (longest - len(ids))] for ids in batch]
         rows = WholeSequences()
-        logits = self.model(
-            input_ids=torch.tensor(padded, device=self.model.device),
-            position_ids=torch.arange(longest, device=self.model.device).expand(len(batch), -1),
-            use_cache=False,
-            rows=rows,
-        ).logits
+        with torch.inference_mode():
+            logits = self.model(
+                input_ids=torch.tensor(padded, device=self.model.device),
+                position_ids=torch.arange(longest, device=self.model.device).expand(len(batch), -1),
+                use_cache=False,
+                rows=rows,
+            ).logits
         for i, ids in enumerate(batch):
             keys, values = (
                 [held[layer][i, :, : len(ids)].clone() for layer in sorted(held)]
