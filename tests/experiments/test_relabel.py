@@ -43,24 +43,28 @@ class Hesitation(Feature):
 
     def labels(self, texts: Sequence[str], problem: Problem) -> list[str]:
         words = [text.split().count("?") for text in texts]
-        return [UNSCORED if not count else "long" if count > 5 else "short" for count in words]
+        return [UNSCORED if not count else "long" if count > 3 else "short" for count in words]
 
     def truth(self, problem: Problem) -> str | None:
         return "long" if problem.truth and int(problem.truth) % 2 else None
+
+
+def _no_figures(run: Path, **_: object) -> None:
+    (run / "figures").mkdir(exist_ok=True)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_figures() -> Iterator[None]:
     """Draw nothing: figures take most of the time and have tests of their own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(analysis, "write_figures", lambda run, **_: (run / "figures").mkdir(exist_ok=True))
+        patch.setattr(analysis, "write_figures", _no_figures)
         yield
 
 
 def measuring(protocol: Protocol, feature: Feature) -> LlmMath:
     return LlmMath(
-        model=MarkovString(max_new_tokens=16),
-        dataset=ArithmeticProblems(n_problems=5),
+        model=MarkovString(max_new_tokens=12),
+        dataset=ArithmeticProblems(n_problems=3),
         prompt=PromptTemplate(),
         sampler=protocol,
         feature=feature,
