@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import pandas as pd
 import pyarrow as pa
 
 from critwin.feature import UNSCORED, Feature
@@ -42,8 +41,7 @@ def relabel(
     drawn["problem_id"] = drawn["original_id"].map(keys.set_index("original_id")["problem_id"])
     own = {str(name): rows for name, rows in keys.groupby("problem_id", sort=False)}
     others = {str(name): rows for name, rows in drawn.groupby("problem_id", sort=False)}
-    labels = pd.Series(UNSCORED, index=keys.index, dtype=object)
-    drawn_labels = pd.Series(UNSCORED, index=drawn.index, dtype=object)
+    labels, drawn_labels = [UNSCORED] * len(keys), [UNSCORED] * len(drawn)
     truths: dict[str, str | None] = {}
     for problem in problems:
         name = problem.problem_id
@@ -51,7 +49,10 @@ def relabel(
             continue
         first, rest = own[name], others.get(name, drawn.iloc[:0])
         found = feature.labels([*first["text"], *rest["text"]], problem)
-        labels[first.index], drawn_labels[rest.index] = found[: len(first)], found[len(first) :]
+        for at, label in zip(first.index, found, strict=False):
+            labels[at] = label
+        for at, label in zip(rest.index, found[len(first) :], strict=True):
+            drawn_labels[at] = label
         truths[name] = feature.truth(problem)
         done(len(found))
     own_label = drawn["original_id"].map(dict(zip(keys["original_id"], labels, strict=True)))
@@ -59,14 +60,14 @@ def relabel(
     return (
         _replaced(
             originals,
-            label=labels.tolist(),
+            label=labels,
             truth=truth,
             correct=[_same(a, b) for a, b in zip(labels, truth, strict=True)],
             unscored=[label == UNSCORED for label in labels],
         ),
         _replaced(
             resamples,
-            label=drawn_labels.tolist(),
+            label=drawn_labels,
             agrees=[_same(a, b) for a, b in zip(drawn_labels, own_label, strict=True)],
             unscored=[label == UNSCORED for label in drawn_labels],
         ),
@@ -107,7 +108,7 @@ def _same(label: str, other: str | None) -> bool | None:
     return None if other is None or UNSCORED in (label, other) else label == other
 
 
-def _replaced(table: pa.Table, **columns: list[object]) -> pa.Table:
+def _replaced(table: pa.Table, **columns: Sequence[object]) -> pa.Table:
     for name, values in columns.items():
         at = table.schema.get_field_index(name)
         field = table.schema.field(at)

@@ -31,7 +31,7 @@ def contents(run: Path) -> dict[str, bytes]:
 
 @pytest.mark.demos
 def test_a_feature_later_is_that_feature_at_once(tmp_path: Path) -> None:
-    """Grid draws do not depend on labels: relabelled records equal those of a run with the label."""
+    """Grid draws do not depend on labels, so relabelled records equal those of a fresh run."""
     for feature in ("math_answer", "correctness"):
         shown = launch(tmp_path, "+exp=llm_math", *TINY, f"feature={feature}", f"outputs={feature}")
         assert shown.returncode == 0, shown.stderr
