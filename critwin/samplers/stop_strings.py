@@ -77,9 +77,7 @@ def _can_be_written(stop: Any, texts: frozenset[Any]) -> bool:
     if any(stop in text for text in texts):
         return True
     length = len(stop)
-    missing = {
-        length - n for n in range(1, length) if any(t.startswith(stop[-n:]) for t in texts)
-    }
+    missing = {length - n for n in range(1, length) if any(t.startswith(stop[-n:]) for t in texts)}
     while missing:
         begin = missing.pop()
         if any(text.endswith(stop[:begin]) for text in texts):
