@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from critwin.feature import UNSCORED
 from critwin.records import CURVES
-from critwin.statistics import clopper_pearson
+from critwin.statistics import clopper_pearson, newcombe_difference
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,7 +36,8 @@ class Curve:
         agreement: Probability of `label` in [0, 1]; an unscored resample counts against it.
         lower: Lower end of the pointwise 95 % interval.
         upper: Upper end of it.
-        trials: Resamples behind each value; 0 where the value is exact (everything kept).
+        trials: Resamples behind each value, or forks that bear on it; 0 where it is exact, as where
+            everything is kept.
         unscored: P(UNSCORED) in [0, 1].
     """
 
@@ -61,8 +63,81 @@ class Curve:
         """Share of the original that is forgotten, in [0, 1]."""
         return 1.0 - self.kept
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether there is a value at every position."""
+        return len(self.position) == self.length + 1
 
-def grid_curves(originals: pd.DataFrame, resamples: pd.DataFrame) -> list[Curve]:
+
+class MeasuredCurve(Curve, ABC):
+    """A curve with what it was measured from, so that differences have intervals of their own."""
+
+    @abstractmethod
+    def differences(
+        self,
+        start: npt.ArrayLike,
+        end: npt.ArrayLike,
+        *,
+        level: float = 0.95,
+        joint: bool = False,
+    ) -> tuple[Floats, Floats]:
+        """Give the interval of p_end - p_start for pairs of positions.
+
+        Args:
+            start: Positions of the curve, in tokens kept, shape (J,).
+            end: The same, shape (J,).
+            level: Coverage, in (0, 1).
+            joint: Whether all J differences are covered at once.
+
+        Returns:
+            Lower and upper ends in [-1, 1], shape (J,).
+        """
+
+
+class GridCurve(MeasuredCurve):
+    """A curve counted at each position from resamples of its own."""
+
+    def differences(
+        self,
+        start: npt.ArrayLike,
+        end: npt.ArrayLike,
+        *,
+        level: float = 0.95,
+        joint: bool = False,
+    ) -> tuple[Floats, Floats]:
+        """Give Newcombe's interval of each difference; jointly by Bonferroni.
+
+        Raises:
+            ValueError: A position was not visited.
+        """
+        first, last = self._entries(start), self._entries(end)
+        level = 1 - (1 - level) / max(len(first), 1) if joint else level
+        hits = np.rint(self.agreement * self.trials)
+        lower, upper = newcombe_difference(
+            hits[last], self.trials[last], hits[first], self.trials[first], level=level
+        )
+        # the position that keeps everything was not drawn: its value is exact
+        low, high = clopper_pearson(hits, self.trials, level=level)
+        low, high = (np.where(self.trials > 0, v, self.agreement) for v in (low, high))
+        exact = (self.trials[first] == 0) | (self.trials[last] == 0)
+        return (
+            np.where(exact, low[last] - high[first], lower),
+            np.where(exact, high[last] - low[first], upper),
+        )
+
+    def _entries(self, positions: npt.ArrayLike) -> Ints:
+        """Give where in the arrays positions stand."""
+        wanted = np.asarray(positions, np.int64)
+        at = np.searchsorted(self.position, wanted).clip(max=len(self.position) - 1)
+        if (self.position[at] != wanted).any():
+            raise ValueError(
+                f"positions {wanted.tolist()} of {self.original_id}; allowed: those that were "
+                f"visited, {self.position.tolist()}"
+            )
+        return at
+
+
+def grid_curves(originals: pd.DataFrame, resamples: pd.DataFrame) -> list[GridCurve]:
     """Count labels at each position of each original.
 
     Each original gets a curve for its own label and for every other label seen in its resamples,
@@ -77,7 +152,7 @@ def grid_curves(originals: pd.DataFrame, resamples: pd.DataFrame) -> list[Curve]
     """
     grid = resamples[resamples["kind"] == "grid"]
     by_original = {str(name): own for name, own in grid.groupby("original_id", sort=False)}
-    curves: list[Curve] = []
+    curves: list[GridCurve] = []
     rows = zip(originals["original_id"], originals["label"], originals["token_ids"], strict=True)
     for original_id, label, token_ids in rows:
         if original_id in by_original:
@@ -85,7 +160,7 @@ def grid_curves(originals: pd.DataFrame, resamples: pd.DataFrame) -> list[Curve]
     return curves
 
 
-def _curves_of(original_id: str, own: str, length: int, draws: pd.DataFrame) -> list[Curve]:
+def _curves_of(original_id: str, own: str, length: int, draws: pd.DataFrame) -> list[GridCurve]:
     counts = pd.crosstab(draws["position"], draws["label"]).sort_index()
     trials = counts.sum(axis=1).to_numpy(dtype=np.int64)
     position = counts.index.to_numpy(dtype=np.int64)
@@ -97,7 +172,7 @@ def _curves_of(original_id: str, own: str, length: int, draws: pd.DataFrame) -> 
         lower, upper = clopper_pearson(hits, trials)
         end = float(label == own)
         curves.append(
-            Curve(
+            GridCurve(
                 original_id=original_id,
                 label=label,
                 own=label == own,
@@ -141,7 +216,7 @@ def curves_table(curves: Sequence[Curve]) -> pa.Table:
 
 
 def read_curves(table: pd.DataFrame) -> list[Curve]:
-    """Turn the curves table back into curves."""
+    """Turn the curves table back into curves, to be shown: what they were measured from is lost."""
     return [
         Curve(
             original_id=str(rows["original_id"].iloc[0]),

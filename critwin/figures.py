@@ -50,9 +50,9 @@ def mean_curves(
     """Draw mean own-label agreement over the share kept, for right and wrong originals.
 
     Args:
-        curves: Curves of a run; own labels are drawn, each resample weighing the same.
+        curves: Curves of a run; own labels are drawn, each original weighing the same.
         originals: Columns original_id, problem_id, correct of the originals table.
-        visited: Fractions kept that were resampled.
+        visited: Fractions kept at which means are drawn.
 
     Returns:
         Single-column figure; bands are 95 % intervals over problems at each fraction.
@@ -74,9 +74,8 @@ def mean_curves(
         axes.yaxis.set_major_formatter(percent)
         axes.set_title("mean; bands: 95 % over problems", color=QUIET, fontsize=6.5)
         if drawn:
-            _tell_unscored(
-                axes, [own[i] for _, members, _ in drawn for i in members["original_id"]]
-            )
+            of = [own[i] for _, members, _ in drawn for i in members["original_id"]]
+            _tell_unscored(axes, of, visited)
         else:
             _say_nothing(axes)
     return figure
@@ -119,6 +118,7 @@ def window_positions(
                 top = max([top, *(share.upper for share in shares)])
         axes.set(xlim=(0, 1), ylim=(0, 1.3 * top or 1.0), xticks=edges)
         axes.set_xticklabels(_thinned(edges))
+        axes.set_yticks([tick for tick in axes.get_yticks() if tick <= 1])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("share of the answer that is kept")
         axes.set_ylabel("answers with a window there")
@@ -140,7 +140,7 @@ def write_figures(run: Path, *, visited: Sequence[float], compared: Sequence[flo
 
     Args:
         run: The run directory.
-        visited: Fractions kept that were resampled.
+        visited: Fractions kept at which means are drawn.
         compared: Fractions kept whose neighbouring pairs the window rule compared.
 
     Returns:
@@ -178,17 +178,18 @@ def _members(originals: pd.DataFrame, group: _Group, own: Mapping[str, Curve]) -
 
 
 def _mean_at(fraction: float, members: pd.DataFrame, own: Mapping[str, Curve]) -> Interval:
-    rows = []
-    for original_id, problem_id in zip(members["original_id"], members["problem_id"], strict=True):
-        curve = own[original_id]
-        at = max(int(np.searchsorted(curve.kept, fraction + 1e-9, side="right")) - 1, 0)
-        trials = max(float(curve.trials[at]), 1.0)
-        rows.append((problem_id, curve.agreement[at] * trials, trials))
-    frame = pd.DataFrame(rows, columns=["problem_id", "hits", "trials"])
-    sums = frame.groupby("problem_id").sum()
-    share = clustered_share(sums["hits"], sums["trials"])
+    agreement = members["original_id"].map(
+        lambda name: own[name].agreement[_last_within(own[name], fraction)]
+    )
+    per_problem = agreement.astype(float).groupby(members["problem_id"])
+    share = clustered_share(per_problem.sum(), per_problem.size())
     assert share is not None
     return share
+
+
+def _last_within(curve: Curve, fraction: float) -> int:
+    """Give the entry of the last position that keeps no more than a fraction."""
+    return max(int(np.searchsorted(curve.kept, fraction + 1e-9, side="right")) - 1, 0)
 
 
 def _compared(cell: pd.Series[int], cells: int) -> list[int]:
@@ -318,9 +319,8 @@ def _draw_shares(
     )
 
 
-def _tell_unscored(axes: Axes, curves: Sequence[Curve]) -> None:
-    trials = sum(int(curve.trials.sum()) for curve in curves)
-    unscored = sum(float(curve.unscored @ curve.trials) for curve in curves) / max(trials, 1)
+def _tell_unscored(axes: Axes, curves: Sequence[Curve], visited: Sequence[float]) -> None:
+    unscored = np.mean([c.unscored[_last_within(c, f)] for c in curves for f in visited])
     text = f"{100 * unscored:.1f} % of resamples unscored: they count against"
     axes.text(0.99, 0.03, text, transform=axes.transAxes, ha="right", color=QUIET, fontsize=6)
 

@@ -34,7 +34,8 @@ def draw_forks(
             more forks keep those that were drawn before.
 
     Returns:
-        For each original its forks, each with the token at which it left, counted from 1.
+        For each original its forks, each with the token at which it left, counted from 1; by
+        token, those of one token in the order of their replicates.
     """
     work = [
         (i, u, replicate)
@@ -45,12 +46,17 @@ def draw_forks(
     drawn = sampler.fork(
         [originals[i] for i, _, _ in work],
         [u for _, u, _ in work],
-        seeds=[fold_in(seeds[i], "fork", stage, u, replicate) for i, u, replicate in work],
+        seeds=[fork_seed(seeds[i], stage, u, replicate) for i, u, replicate in work],
     )
     found: list[list[tuple[int, X]]] = [[] for _ in originals]
     for (i, u, _), x in zip(work, drawn, strict=True):
         found[i].append((u, x))
     return found
+
+
+def fork_seed(seed: int, stage: str, token: int, replicate: int) -> int:
+    """Give the seed of one fork of an original, `seed` being that of all its forks."""
+    return fold_in(seed, "fork", stage, token, replicate)
 
 
 def first_departure(

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from critwin.curve import Curve
+from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.fork_intervals import linear_form_interval
 from critwin.sampler import Path
@@ -187,7 +187,29 @@ def stay_probability(probability: npt.ArrayLike) -> Floats:
     return np.append(np.cumprod(pi[::-1])[::-1], 1.0)
 
 
-def fork_curves(forks: Forks, *, level: float = 0.95, joint: bool = False) -> list[Curve]:
+@dataclass(frozen=True)
+class ForkCurve(MeasuredCurve):
+    """A curve that was estimated from forks, at every position 0..n.
+
+    Attributes:
+        forks: The forks, of all labels.
+    """
+
+    forks: Forks
+
+    def differences(
+        self,
+        start: npt.ArrayLike,
+        end: npt.ArrayLike,
+        *,
+        level: float = 0.95,
+        joint: bool = False,
+    ) -> tuple[Floats, Floats]:
+        """Give the interval of each difference, with forks that bear on both positions once."""
+        return difference_intervals(self.forks, self.label, start, end, level=level, joint=joint)
+
+
+def fork_curves(forks: Forks, *, level: float = 0.95, joint: bool = False) -> list[ForkCurve]:
     """Give the curve of every label at every position from one pool of forks.
 
     Estimates are exact in their weights and unbiased in the forks; where tokens were left out the
@@ -199,33 +221,33 @@ def fork_curves(forks: Forks, *, level: float = 0.95, joint: bool = False) -> li
         joint: Whether the intervals of a label cover at all positions at once.
 
     Returns:
-        A curve for the own label and for each other label seen, `UNSCORED` among them, own label
-        first, the others by name. `trials` counts the forks that bear on a position: those at all
-        later tokens. It is 0 where the value is exact, and where only tokens that were left out
-        bear on it, which the interval shows.
+        A curve for the own label, for each other label seen and for `UNSCORED`, own label first,
+        the others by name. `trials` counts the forks that bear on a position: those at all later
+        tokens. It is 0 where the value is exact, and where only tokens that were left out bear on
+        it, which the interval shows.
     """
-    unscored = fork_levels(forks, UNSCORED)
+    names = (forks.own, *sorted({*forks.labels, UNSCORED} - {forks.own}))
+    return [fork_curve(forks, label, level=level, joint=joint) for label in names]
+
+
+def fork_curve(forks: Forks, label: str, *, level: float = 0.95, joint: bool = False) -> ForkCurve:
+    """Give the curve of one label, which need not be one that was seen, as `fork_curves` does."""
     bearing = np.append(np.cumsum(forks.trials[::-1])[::-1], 0)[: forks.length + 1]
-    curves = []
-    for label in forks.labels:
-        positions = np.arange(forks.length + 1)
-        lower, upper = level_intervals(forks, label, level=level, joint=joint)
-        curves.append(
-            Curve(
-                original_id=forks.original_id,
-                label=label,
-                own=label == forks.own,
-                estimator="forks",
-                length=forks.length,
-                position=positions,
-                agreement=fork_levels(forks, label),
-                lower=lower,
-                upper=upper,
-                trials=bearing,
-                unscored=unscored,
-            )
-        )
-    return curves
+    lower, upper = level_intervals(forks, label, level=level, joint=joint)
+    return ForkCurve(
+        original_id=forks.original_id,
+        label=label,
+        own=label == forks.own,
+        estimator="forks",
+        length=forks.length,
+        position=np.arange(forks.length + 1),
+        agreement=fork_levels(forks, label),
+        lower=lower,
+        upper=upper,
+        trials=bearing,
+        unscored=fork_levels(forks, UNSCORED),
+        forks=forks,
+    )
 
 
 def fork_levels(forks: Forks, label: str) -> Floats:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Literal
 
 from critwin.errors import ParameterError
 
@@ -14,6 +16,10 @@ PAPER_FRACTIONS = (0.05, 0.1, 0.3, 0.5, 0.7, 0.9)
 
 Source: default of the authors' code (github.com/marvinli-harvard/critical-windows-lm).
 """
+
+
+TWENTIETHS = tuple(twentieth / 20 for twentieth in range(20))
+"""Fractions at which averages over originals are shown where every position was measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,20 +70,48 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol(Sampling, ABC):
-    """Sampling parameters together with the levels at which originals are resampled."""
+    """Sampling parameters together with what is resampled of an original."""
 
     @abstractmethod
-    def kept_fractions(self) -> tuple[float, ...]:
-        """Give the fractions of an original that are kept, increasing, each in [0, 1)."""
+    def missing(self, fractions: Sequence[float]) -> list[float]:
+        """Give those of some fractions kept at which no value will be measured."""
 
-    @property
     @abstractmethod
-    def draws(self) -> int:
-        """Number of resamples per original and level."""
+    def shown_fractions(self) -> tuple[float, ...]:
+        """Give the fractions kept, in [0, 1) and increasing, at which averages are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fractions(Protocol):
+class Grid(Protocol, ABC):
+    """Cuts each original at certain positions and resamples each cut anew.
+
+    Attributes:
+        n: Resamples per original and position, >= 1.
+    """
+
+    n: int = 25
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n is None:
+            raise ParameterError("n", None, "a whole number >= 1")
+        check_whole("n", self.n, low=1)
+
+    @abstractmethod
+    def positions(self, length: int, snap: Callable[[float], int]) -> list[int]:
+        """Give the positions at which an original is cut.
+
+        Args:
+            length: Tokens of the original, n >= 1.
+            snap: Gives the position that is run when a share in [0, 1] is to be forgotten.
+
+        Returns:
+            Tokens kept, increasing, each in [0, n).
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fractions(Grid):
     """The paper's protocol: keep a few fractions of each original, resample each one anew.
 
     The level that keeps nothing is visited too, for the plot and for the label's prior; the paper's
@@ -87,32 +121,101 @@ class Fractions(Protocol):
     Attributes:
         fractions: Fractions kept, each in [0, 1], increasing; 0 is visited anyway, and what keeps
             everything is known, so both are left out.
-        n: Resamples per original and fraction, >= 1.
 
     Source:
         Li, Karan, Chen (2025), Section 6.2; 100 resamples in the paper, 25 in the authors' code.
     """
 
     fractions: tuple[float, ...] = PAPER_FRACTIONS
-    n: int = 25
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_fractions("fractions", self.fractions)
         visited = sorted({float(f) for f in self.fractions} - {0.0, 1.0})
         object.__setattr__(self, "fractions", tuple(visited))
-        if self.n is None:
-            raise ParameterError("n", None, "a whole number >= 1")
-        check_whole("n", self.n, low=1)
 
-    def kept_fractions(self) -> tuple[float, ...]:
+    def missing(self, fractions: Sequence[float]) -> list[float]:
+        """Give the fractions that are not visited."""
+        return [f for f in fractions if f not in self.shown_fractions()]
+
+    def shown_fractions(self) -> tuple[float, ...]:
         """Give the fractions with 0 in front."""
         return (0.0, *self.fractions)
 
-    @property
-    def draws(self) -> int:
-        """Number of resamples per original and fraction."""
-        return self.n
+    def positions(self, length: int, snap: Callable[[float], int]) -> list[int]:
+        """Give the positions of the fractions; on short originals some fall together."""
+        return sorted({snap(1 - fraction) for fraction in self.shown_fractions()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EveryToken(Grid):
+    """Cut each original at every token, from nothing kept to all but the last token."""
+
+    def missing(self, fractions: Sequence[float]) -> list[float]:
+        """Give nothing: every position is visited."""
+        return []
+
+    def shown_fractions(self) -> tuple[float, ...]:
+        """Give twentieths."""
+        return TWENTIETHS
+
+    def positions(self, length: int, snap: Callable[[float], int]) -> list[int]:
+        """Give every position but the one that keeps everything."""
+        return list(range(length))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForkProtocol(Protocol):
+    """Get the curve at every token from one pool of forks (critwin/forks.py).
+
+    How many forks stand at each token is planned for each original by itself, from the
+    probabilities of its path and a pilot; the least that precision and budgets ask for is drawn.
+
+    Attributes:
+        half_width: Wanted half-width of the 95 % intervals of the own label's curve, in (0, 1).
+        max_forks: Greatest number of forks per original, the pilot not counted, >= 1.
+        max_tokens: Greatest number of expected tokens of them, >= 1. One or more of the three are
+            set.
+        over: Whether the half-width is the mean or the maximum over the positions.
+        joint: Whether it is that of intervals that cover at all positions at once.
+        pilot: Forks per original whose labels steer the numbers and enter nothing else, >= 0;
+            without any the probabilities alone steer.
+    """
+
+    half_width: float | None = 0.05
+    max_forks: int | None = None
+    max_tokens: int | None = None
+    over: Literal["mean", "maximum"] = "mean"
+    joint: bool = False
+    pilot: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        wanted = "null or a number in (0, 1)"
+        if (self.half_width, self.max_forks, self.max_tokens) == (None, None, None):
+            allowed = "a number in (0, 1) where neither max_forks nor max_tokens is set"
+            raise ParameterError("half_width", None, allowed)
+        if self.half_width is not None:
+            if isinstance(self.half_width, bool) or not 0 < self.half_width < 1:
+                raise ParameterError("half_width", self.half_width, wanted)
+            object.__setattr__(self, "half_width", float(self.half_width))
+        check_whole("max_forks", self.max_forks, low=1)
+        check_whole("max_tokens", self.max_tokens, low=1)
+        if self.over not in ("mean", "maximum"):
+            raise ParameterError("over", self.over, "mean or maximum")
+        if not isinstance(self.joint, bool):
+            raise ParameterError("joint", self.joint, "true or false")
+        if self.pilot is None:
+            raise ParameterError("pilot", None, "a whole number >= 0")
+        check_whole("pilot", self.pilot, low=0)
+
+    def missing(self, fractions: Sequence[float]) -> list[float]:
+        """Give nothing: the curve has a value at every position."""
+        return []
+
+    def shown_fractions(self) -> tuple[float, ...]:
+        """Give twentieths."""
+        return TWENTIETHS
 
 
 def check_fractions(name: str, fractions: object) -> None:

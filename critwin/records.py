@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from critwin.errors import RecordsError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Part of every run id: runs of different schemas are different runs."""
 
 UNFINISHED = re.compile(r"\..+\.\d+")
@@ -51,8 +51,10 @@ RESAMPLES = pa.schema(
         ("position", pa.int32()),  # tokens kept
         ("t", pa.float64()),  # share forgotten
         ("replicate", pa.int32()),
-        ("kind", pa.string()),  # grid, fork, direct
+        ("kind", pa.string()),  # grid; fork: leaves its original at token position + 1; pilot: a
+        # fork that steered the others and is never counted with them; direct
         ("first_token", pa.int32()),  # first token drawn; null when nothing was left to draw
+        ("first_token_text", pa.string()),
         ("text_start", pa.int32()),  # the whole text is original.text[:text_start] + text
         ("text", pa.string()),
         ("label", pa.string()),
@@ -61,6 +63,32 @@ RESAMPLES = pa.schema(
         ("finish_reason", pa.string()),
         ("tokens_generated", pa.int32()),
         ("seed", pa.int64()),
+    ]
+)
+
+PLANS = pa.schema(
+    [
+        ("original_id", pa.string()),
+        ("label", pa.string()),  # the original's own: it is its curve that was planned for
+        ("leave_mass", pa.float64()),  # H, the sum of 1 - probability over the tokens
+        ("probability", pa.list_(pa.float64())),  # of each token, as the sampler draws
+        ("over", pa.string()),  # mean, maximum: what the half-widths are over positions 0..n-1
+        ("joint", pa.bool_()),  # whether they are of joint or of pointwise 95 % intervals
+        ("half_width_wanted", pa.float64()),  # null where budgets alone decide
+        ("half_width_expected", pa.float64()),  # when the forks were planned
+        ("half_width", pa.float64()),  # reached
+        ("met", pa.bool_()),  # whether the wanted one was expected to be reached; true without one
+        ("left_out", pa.float64()),  # mean weight of tokens with a choice that were not forked
+        ("forks", pa.list_(pa.int32())),  # at each token: planned, and all of them drawn
+        ("pilot_forks", pa.int32()),
+        ("pilot_tokens", pa.int64()),  # generated
+        ("main_forks", pa.int32()),
+        ("main_tokens", pa.int64()),
+        ("cheaper", pa.string()),  # forks, grid: which needs fewer tokens for compared_half_width
+        ("compared_half_width", pa.float64()),  # pointwise mean; null, as all below: no choice
+        ("fork_tokens", pa.float64()),  # expected, the pilot left out
+        ("grid_tokens", pa.float64()),  # expected of the paper's fractions and nothing kept
+        ("grid_draws", pa.int64()),  # at each of these
     ]
 )
 
@@ -76,7 +104,7 @@ CURVES = pa.schema(
         ("agreement", pa.float64()),  # probability of `label`, unscored resamples counting against
         ("lower", pa.float64()),  # 95 %, pointwise
         ("upper", pa.float64()),
-        ("trials", pa.int32()),  # 0 where the value is exact
+        ("trials", pa.int32()),  # resamples there, or forks at later tokens; 0: no draw bears on it
         ("unscored", pa.float64()),  # P(UNSCORED) at the position
     ]
 )
@@ -101,6 +129,43 @@ WINDOWS = pa.schema(
         ("time_before", pa.float64()),
         ("time_after", pa.float64()),
         ("plateau", pa.bool_()),
+    ]
+)
+
+
+ATTRIBUTION = pa.schema(
+    [
+        ("original_id", pa.string()),
+        ("label", pa.string()),  # the original's own
+        ("position", pa.int32()),  # tokens kept before the token
+        ("token_id", pa.int32()),
+        ("token", pa.string()),
+        ("probability", pa.float64()),
+        ("jump", pa.float64()),  # by how much the token changes the probability of the label
+        ("jump_lower", pa.float64()),  # 95 %, jointly over the tokens of the original
+        ("jump_upper", pa.float64()),
+        ("value", pa.float64()),  # probability of the label with the token kept
+        ("elsewhere", pa.float64()),  # with another token in its place
+        ("elsewhere_lower", pa.float64()),  # 95 %, pointwise
+        ("elsewhere_upper", pa.float64()),
+        ("forks", pa.int32()),
+        ("window", pa.bool_()),  # whether a window in which the label rises owns the token
+        (
+            "alternatives",  # the first tokens of its forks, most frequent first
+            pa.list_(
+                pa.struct(
+                    [
+                        ("token_id", pa.int32()),
+                        ("token", pa.string()),
+                        ("forks", pa.int32()),
+                        (
+                            "labels",  # that they lead to, most frequent first
+                            pa.list_(pa.struct([("label", pa.string()), ("forks", pa.int32())])),
+                        ),
+                    ]
+                )
+            ),
+        ),
     ]
 )
 

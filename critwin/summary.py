@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 
 from critwin.curve import Curve
 from critwin.feature import UNSCORED
+from critwin.fork_summary import headline_rows, summarise_forks
 from critwin.planted import Cell, Coincidence, coincidences
 from critwin.problem import Problem
 from critwin.statistics import (
@@ -33,6 +33,7 @@ def summarise(
     problems: Sequence[Problem],
     *,
     compared: Sequence[float],
+    plans: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Give the summary of a run, fit for JSON.
 
@@ -49,14 +50,16 @@ def summarise(
         problems: The problems that the originals answer.
         compared: Fractions kept whose neighbouring pairs the window rule compared; empty for all
             positions.
+        plans: The plans table of a run by forks.
 
     Returns:
         counts; accuracy, with its range if unscored originals were all wrong or all right;
         with_window of all scored, right and wrong originals; window_difference (wrong less right)
         and window_difference_within_questions (Mantel-Haenszel); accuracy_with_window,
         accuracy_without_window and accuracy_difference (without less with); agreement_at_start of
-        right and wrong originals; unscored_resamples; places (windows per cell of the fractions
-        kept); planted (windows against planted branches, by kind); headline, rows in reading
+        right and wrong originals, with the mean P(UNSCORED) there; unscored_resamples; places
+        (windows per cell of the fractions kept); planted (windows against planted branches, by
+        kind); forks (critwin/fork_summary.py), where there are plans; headline, rows in reading
         order.
 
     Source:
@@ -71,11 +74,13 @@ def summarise(
     summary: dict[str, Any] = {"counts": _counts(table, resamples, rising)}
     summary |= _accuracy(table) | _windows(table)
     summary["agreement_at_start"] = {
-        name: _plain(_start(table[table[name]], own)) for name in ("right", "wrong")
+        name: _start(table[table[name]], own) for name in ("right", "wrong")
     }
     summary["unscored_resamples"] = _plain(_unscored_share(table, resamples))
     summary["places"] = _places(table, rising, curves, compared)
     summary["planted"] = [_planted(coincidence) for coincidence in found]
+    if plans is not None and len(plans):
+        summary["forks"] = summarise_forks(plans)
     summary["headline"] = _headline(summary)
     return summary
 
@@ -154,18 +159,17 @@ def _windows(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _start(table: pd.DataFrame, own: Mapping[str, Curve]) -> Interval | None:
-    """Give the mean own-label agreement with nothing kept, `n` counting originals."""
+def _start(table: pd.DataFrame, own: Mapping[str, Curve]) -> dict[str, Any]:
+    """Give the mean own-label agreement with nothing kept: each original is one trial."""
     rows = []
     for original_id, problem_id in zip(table["original_id"], table["problem_id"], strict=True):
         curve = own.get(original_id)
         if curve is not None and curve.position[0] == 0:
-            trials = float(curve.trials[0])
-            rows.append((problem_id, curve.agreement[0] * trials, trials))
-    frame = pd.DataFrame(rows, columns=["problem_id", "hits", "trials"])
-    sums = frame.groupby("problem_id")[["hits", "trials"]].sum()
-    share = clustered_share(sums["hits"], sums["trials"])
-    return None if share is None else replace(share, n=len(frame))
+            rows.append((problem_id, curve.agreement[0], curve.unscored[0]))
+    frame = pd.DataFrame(rows, columns=["problem_id", "agreement", "unscored"])
+    per_problem = frame.groupby("problem_id")
+    share = _plain(clustered_share(per_problem["agreement"].sum(), per_problem.size()))
+    return share | {"unscored": float(frame["unscored"].mean()) if rows else None}
 
 
 def _unscored_share(table: pd.DataFrame, resamples: pd.DataFrame) -> Interval | None:
@@ -262,8 +266,12 @@ def _headline(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         _row("  wrong less right", summary["window_difference"], "the paper's contrast, raw"),
         _row("  the same within questions", summary["window_difference_within_questions"], within),
         _row("accuracy without less with a window", summary["accuracy_difference"], "raw"),
-        _row("agreement with nothing kept, right", start["right"]),
-        _row("agreement with nothing kept, wrong", start["wrong"], "below .5 it has to rise"),
+        _row("agreement with nothing kept, right", start["right"], _unread(start["right"])),
+        _row(
+            "agreement with nothing kept, wrong",
+            start["wrong"],
+            "; ".join(filter(None, ["below .5 it has to rise", _unread(start["wrong"])])),
+        ),
     ]
     if summary["planted"]:
         planted, drawn = summary["planted"][0], "a cell drawn from the same answer's grid"
@@ -272,7 +280,17 @@ def _headline(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
             _row("  by chance", planted["chance"], drawn),
             _row("  more than by chance", planted["excess"]),
         ]
-    return [*rows, _row("resamples that could not be read", summary["unscored_resamples"])]
+    if "forks" not in summary:
+        return [*rows, _row("resamples that could not be read", summary["unscored_resamples"])]
+    counts, rare = summary["counts"], "they take less probable tokens than resamples do"
+    rows += headline_rows(summary["forks"], counts["originals"], counts["problems"])
+    return [*rows, _row("forks that could not be read", summary["unscored_resamples"], rare)]
+
+
+def _unread(start: Mapping[str, Any]) -> str:
+    """Say how much the unscored could add to an agreement, where three digits show it."""
+    unscored = start["unscored"] or 0.0
+    return f"up to {unscored:.3f} more, unscored" if unscored >= 0.0005 else ""
 
 
 def _row(name: str, interval: Mapping[str, Any], note: str = "") -> dict[str, Any]:

@@ -33,7 +33,8 @@ def trajectory(original: Mapping[str, Any], curve: Curve, windows: pd.DataFrame)
 
     Returns:
         Double-column figure; the band is the pointwise 95 % interval of each value. Small numbers
-        in the text are the positions at which it was cut.
+        in the text are the positions at which it was cut, or every tenth one where the curve has a
+        value everywhere.
     """
     ends = windows[["position_start", "position_end"]]
     spans = [(int(start), int(end)) for start, end in ends.to_numpy()]
@@ -43,7 +44,8 @@ def trajectory(original: Mapping[str, Any], curve: Curve, windows: pd.DataFrame)
     height = block + 2.25
     with drawing(DOUBLE, height, constrained=False) as figure:
         below = figure.add_axes((0.06 / DOUBLE, 0.04 / height, width / DOUBLE, block / height))
-        text.draw(below, marked=spans, color=WINDOW, cuts=[int(p) for p in curve.position[1:-1]])
+        cuts = [int(p) for p in curve.position[10 if curve.everywhere else 1 : -1]]
+        text.draw(below, marked=spans, color=WINDOW, cuts=cuts[:: 10 if curve.everywhere else 1])
         left, bottom = 0.62, block + 0.5
         axes = figure.add_axes(
             (
@@ -59,7 +61,8 @@ def trajectory(original: Mapping[str, Any], curve: Curve, windows: pd.DataFrame)
         verdict = {True: "right", False: "wrong"}.get(original["correct"], "no verdict")
         title = f"answer {drawable(str(original['label']))}: {verdict}"
         axes.set_title(title, parse_math=False, pad=12)
-        note = f"band: pointwise 95 %, {int(curve.trials.max())} resamples per cut; [ ]: joint 95 %"
+        draws = "forks" if curve.estimator == "forks" else "resamples per cut"
+        note = f"band: pointwise 95 %, {int(curve.trials.max())} {draws}; [ ]: joint 95 %"
         axes.set_title(note, loc="right", color=QUIET, fontsize=6.5, pad=12)
         axes.set_xlabel("tokens kept")
         axes.set_ylabel("resamples that agree")
@@ -160,7 +163,8 @@ def _first_shown(texts: Sequence[str], around: int, room: int) -> int:
 
 def _draw_curve(axes: Axes, curve: Curve) -> None:
     axes.fill_between(curve.position, curve.lower, curve.upper, color=CURVE, alpha=0.2, linewidth=0)
-    axes.plot(curve.position, curve.agreement, color=CURVE, marker="o", clip_on=False)
+    marker = "" if curve.everywhere else "o"
+    axes.plot(curve.position, curve.agreement, color=CURVE, marker=marker, clip_on=False)
     axes.set(xlim=(0, curve.length), ylim=(0, 1.01))
     axes.yaxis.set_major_formatter(percent)
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from critwin.curve import Curve
+from critwin.curve import MeasuredCurve
 from critwin.protocol import Protocol
 from critwin.records import WINDOWS
 
@@ -68,7 +68,7 @@ class WindowRule(ABC):
         """
 
     @abstractmethod
-    def find(self, curve: Curve) -> list[Window]:
+    def find(self, curve: MeasuredCurve) -> list[Window]:
         """Give the windows of a curve, by position; an empty list is an answer, not an error."""
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from critwin.curve import curves_table, grid_curves
+from critwin.curve import MeasuredCurve, curves_table, grid_curves
 from critwin.feature import UNSCORED
 from critwin.figures import write_figures
+from critwin.fork_tables import attribution_table, read_forks
+from critwin.forks import fork_curves
 from critwin.problem import Problem
-from critwin.protocol import Protocol
+from critwin.protocol import ForkProtocol, Protocol
 from critwin.records import RunDirectory
 from critwin.report import write_report
 from critwin.summary import summarise
@@ -25,12 +27,13 @@ def analyse(
     rule: WindowRule,
     progress: Progress,
 ) -> float:
-    """Write curves, windows, summary, figures and page of a run whose records stand.
+    """Write curves, windows, attribution, summary, figures and page of a run whose records stand.
 
     Args:
-        directory: The run directory, with `originals.parquet` and `resamples.parquet`.
+        directory: The run directory, with its originals and resamples, and with plans where the
+            protocol is forks.
         problems: The problems that the originals answer.
-        protocol: The levels that were visited.
+        protocol: How originals were resampled.
         rule: What counts as a window; asked about each original's own label.
         progress: Shows the steps.
 
@@ -38,11 +41,15 @@ def analyse(
         Seconds that it took.
     """
     began = time.perf_counter()
-    progress.begin("analysis", 4, unit="steps")
+    progress.begin("analysis", 5, unit="steps")
     originals = directory.read("originals").to_pandas()
     resamples = directory.read("resamples").to_pandas()
-    curves = grid_curves(originals, resamples)
+    plans = directory.read("plans").to_pandas() if isinstance(protocol, ForkProtocol) else None
+    forks = [] if plans is None else read_forks(originals, resamples, plans)
+    curves: list[MeasuredCurve] = [*grid_curves(originals, resamples)]
+    curves += [curve for counts in forks for curve in fork_curves(counts)]
     directory.write("curves", curves_table(curves))
+    progress.advance(1)
     found: list[Window] = []
     for curve in curves:
         if curve.own and curve.label != UNSCORED:
@@ -50,11 +57,16 @@ def analyse(
     tokens = {row.original_id: row.tokens for row in originals.itertuples(index=False)}
     directory.write("windows", windows_table(found, tokens))
     windows = directory.read("windows").to_pandas()
+    if plans is not None:
+        attributed = attribution_table(forks, originals, resamples, windows)
+        directory.write("attribution", attributed)
     progress.advance(1)
-    summary = summarise(originals, resamples, curves, windows, problems, compared=rule.fractions)
+    summary = summarise(
+        originals, resamples, curves, windows, problems, compared=rule.fractions, plans=plans
+    )
     directory.write_json("summary", summary)
     progress.advance(1)
-    write_figures(directory.path, visited=protocol.kept_fractions(), compared=rule.fractions)
+    write_figures(directory.path, visited=protocol.shown_fractions(), compared=rule.fractions)
     progress.advance(1)
     write_report(directory.path)
     progress.advance(1)

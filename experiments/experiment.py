@@ -43,9 +43,6 @@ class Experiment(ABC):
     axis: ClassVar[str] = "originals_done"
     """The scalar over which trackers draw the others."""
 
-    products: ClassVar[tuple[str, ...]] = ("summary.json",)
-    """Files and folders that a complete run holds."""
-
     execution: ClassVar[frozenset[str]] = frozenset()
     """Fields that say how to compute, not what: left out of the run id."""
 
@@ -67,6 +64,11 @@ class Experiment(ABC):
             What the run cost; None where its records stood whole and nothing was drawn, so that
             the cost is what it was.
         """
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Files and folders that a complete run holds."""
+        return ("summary.json",)
 
     def tags(self) -> list[str]:
         """Words by which a tracking service can find the run."""

@@ -11,11 +11,14 @@ from critwin.feature import Feature
 from critwin.generation import TextSampler
 from critwin.problem import Problem, ProblemSet
 from critwin.prompt import PromptTemplate
-from critwin.protocol import Protocol, Sampling
+from critwin.protocol import ForkProtocol, Grid, Protocol, Sampling
 from critwin.records import RunDirectory
 from critwin.window import WindowRule
 from experiments.analysis import analyse
 from experiments.experiment import Accounts, Experiment
+from experiments.fork_resampling import ForkResampling, forking
+from experiments.grid_resampling import GridResampling
+from experiments.originals import Drawing
 from experiments.resampling import Resampling
 from experiments.tracker import Progress, Tracker
 
@@ -45,12 +48,14 @@ class LlmMath(Experiment):
     seed: int = 0
 
     name: ClassVar[str] = "llm_math"
-    products: ClassVar[tuple[str, ...]] = (
-        *(f"{table}.parquet" for table in ("originals", "resamples", "curves", "windows")),
-        "summary.json",
-        "figures",
-        "report.html",
-    )
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Tables, those of forks where there are any, summary, figures and page."""
+        tables = (*self._drawn(), "curves", "windows")
+        if isinstance(self.sampler, ForkProtocol):
+            tables += ("attribution",)
+        return (*(f"{t}.parquet" for t in tables), "summary.json", "figures", "report.html")
 
     @cached_property
     def problems(self) -> list[Problem]:
@@ -69,6 +74,8 @@ class LlmMath(Experiment):
             self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
+        if isinstance(self.sampler, ForkProtocol):
+            forking(self.model)
         self.window.check(self.sampler)
         if not self.problems:
             raise ProblemError("the problem set is empty")
@@ -91,23 +98,35 @@ class LlmMath(Experiment):
         self, directory: RunDirectory, *, tracker: Tracker, progress: Progress
     ) -> Accounts | None:
         """Draw what is not drawn yet, then make curves, windows, summary, figures and page."""
-        if all(directory.has(table) for table in ("originals", "resamples")):
+        if all(directory.has(table) for table in self._drawn()):
             self._analyse(directory, progress)
             return None
-        resampling = Resampling(
-            sampler=self.model.with_sampling(self.sampler),
-            problems=self.problems,
-            prompt=self.prompt,
-            protocol=self.sampler,
-            feature=self.feature,
-            originals_per_problem=self.originals_per_problem,
-            seed=self.seed,
-        )
+        resampling = self._resampling()
         accounts = resampling.carry_out(
             directory, rule=self.window, tracker=tracker, progress=progress
         )
         accounts.seconds["analysis"] = self._analyse(directory, progress)
         return accounts
+
+    def _drawn(self) -> tuple[str, ...]:
+        """Name the tables that need the model."""
+        forks = isinstance(self.sampler, ForkProtocol)
+        return ("originals", *(ForkResampling if forks else GridResampling).tables)
+
+    def _resampling(self) -> Resampling:
+        drawing = Drawing(
+            sampler=self.model.with_sampling(self.sampler),
+            problems=self.problems,
+            prompt=self.prompt,
+            feature=self.feature,
+            per_problem=self.originals_per_problem,
+            seed=self.seed,
+        )
+        if isinstance(self.sampler, ForkProtocol):
+            return ForkResampling(drawing=drawing, protocol=self.sampler)
+        if isinstance(self.sampler, Grid):
+            return GridResampling(drawing=drawing, protocol=self.sampler)
+        raise TypeError(f"{type(self.sampler).__name__} is no protocol of a text sampler")
 
     def _analyse(self, directory: RunDirectory, progress: Progress) -> float:
         return analyse(

@@ -1,61 +1,53 @@
-"""Originals and resamples of a text sampler, in parts: a kill loses one part at most."""
+"""Resamples of originals, in parts: what truncation and forks share."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, ClassVar
 
 import pandas as pd
 import pyarrow as pa
 
-from critwin.curve import grid_curves
-from critwin.feature import UNSCORED, Feature
-from critwin.forward_reverse import forward_reverse, resample_seeds
-from critwin.generation import Generation, TextSampler, truncate
-from critwin.problem import Problem
-from critwin.prompt import PromptTemplate
-from critwin.protocol import Protocol
-from critwin.records import ORIGINALS, RESAMPLES, RunDirectory
-from critwin.seeds import fold_in
+from critwin.curve import MeasuredCurve
+from critwin.feature import UNSCORED
+from critwin.generation import Generation, TextSampler
+from critwin.records import RESAMPLES, RunDirectory
 from critwin.window import WindowRule
 from experiments.experiment import Accounts
+from experiments.originals import Drawing, generation, problem_blocks
 from experiments.tracker import Progress, Tracker
 
-ORIGINALS_PER_PART = 128
-"""Originals drawn and written together; fixed, so that a restart meets the same parts."""
+RESAMPLED_PER_PART = 32
+"""Originals resampled and written together, so that batches are full; fixed, so that a restart
+meets the same parts."""
 
 REDRAWN = 64
 """Resamples drawn again in a batch of another composition, to count what rounding flips."""
 
+ORDER = ("original_id", "kind", "position", "replicate")
+
 
 @dataclass(frozen=True, kw_only=True)
-class Resampling:
-    """Draws originals, cuts them at a protocol's levels, resamples and labels.
+class Resampling(ABC):
+    """Draws originals, resamples them as a protocol says, and labels.
 
     Attributes:
-        sampler: The sampler, sampling parameters set.
-        problems: The problems.
-        prompt: How a problem is put to the model.
-        protocol: Levels visited and resamples at each.
-        feature: Gives the labels.
-        originals_per_problem: Originals drawn per problem.
-        seed: Folded over identities before it reaches the sampler.
+        drawing: Draws the originals.
     """
 
-    sampler: TextSampler
-    problems: Sequence[Problem]
-    prompt: PromptTemplate
-    protocol: Protocol
-    feature: Feature
-    originals_per_problem: int
-    seed: int
+    drawing: Drawing
+
+    tables: ClassVar[tuple[str, ...]] = ("resamples",)
+    """Tables that are written, besides the originals."""
 
     def carry_out(
         self, directory: RunDirectory, *, rule: WindowRule, tracker: Tracker, progress: Progress
     ) -> Accounts:
-        """Write `originals.parquet` and `resamples.parquet`, drawing what is not drawn yet.
+        """Write the originals and `tables`, drawing what is not drawn yet.
 
         Args:
             directory: The run directory, locked.
@@ -63,16 +55,17 @@ class Resampling:
             tracker: Told after each part.
             progress: Shown after each part.
         """
-        blocks = self._draw_originals(directory, progress)
-        self._draw_resamples(directory, _Telling(rule, tracker, progress))
+        parts = self.drawing.carry_out(directory, progress)
+        blocks = self._resample(directory, parts, _Telling(rule, tracker, progress))
         seconds = {
             table: sum(directory.notes(table, i)["seconds"] for i in range(count))
-            for table, count in (("originals", blocks), ("resamples", len(self.problems)))
+            for table, count in (("originals", parts), ("resamples", blocks))
         }
-        originals = directory.assemble("originals", blocks, sort_by=["original_id"])
-        resamples = directory.assemble(
-            "resamples", len(self.problems), sort_by=["original_id", "position", "replicate"]
-        )
+        originals = directory.assemble("originals", parts, sort_by=["original_id"])
+        for table in self.tables:
+            order = ORDER if table == "resamples" else ["original_id"]
+            directory.assemble(table, blocks, sort_by=order)
+        resamples = directory.read("resamples")
         drawn = sum(len(ids) for ids in originals["token_ids"].to_pylist())
         return Accounts(
             tokens_generated=drawn + sum(resamples["tokens_generated"].to_pylist()),
@@ -83,132 +76,68 @@ class Resampling:
             },
         )
 
-    def _draw_originals(self, directory: RunDirectory, progress: Progress) -> int:
-        per_part = max(1, ORIGINALS_PER_PART // self.originals_per_problem)
-        blocks = [self.problems[i : i + per_part] for i in range(0, len(self.problems), per_part)]
-        missing = [i for i in range(len(blocks)) if not directory.has_part("originals", i)]
-        done = sum(len(block) for i, block in enumerate(blocks) if i not in missing)
-        scale = self.originals_per_problem
-        progress.begin("originals", len(self.problems) * scale, unit="originals", done=done * scale)
-        for i in missing:
-            began = time.perf_counter()
-            rows = self._originals_of(blocks[i])
-            seconds = time.perf_counter() - began
-            directory.write_part("originals", i, rows, notes={"seconds": seconds})
-            progress.advance(rows.num_rows)
-        progress.end()
+    @property
+    def sampler(self) -> TextSampler:
+        """The sampler, sampling parameters set."""
+        return self.drawing.sampler
+
+    @abstractmethod
+    def _tables_of(self, originals: list[dict[str, Any]]) -> dict[str, pa.Table]:
+        """Resample some originals together; give a table for each of `tables`."""
+
+    @abstractmethod
+    def _own_curves(
+        self, originals: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
+    ) -> list[MeasuredCurve]:
+        """Give the curves of own labels of some originals, for what the tracker is told."""
+
+    @abstractmethod
+    def _again(
+        self, samples: Sequence[Generation], rows: Sequence[dict[str, Any]]
+    ) -> list[Generation]:
+        """Draw rows of the resamples table again, each from its original and with its seed."""
+
+    def _resample(self, directory: RunDirectory, parts: int, telling: _Telling) -> int:
+        """Resample block after block of problems; give the number of blocks."""
+        scale = self.drawing.per_problem
+        blocks = problem_blocks(len(self.drawing.problems), scale, RESAMPLED_PER_PART)
+        there = [
+            all(directory.has_part(table, i) for table in self.tables) for i in range(len(blocks))
+        ]
+        drawn = pa.concat_tables([directory.read_part("originals", i) for i in range(parts)])
+        done = sum(len(block) for i, block in enumerate(blocks) if there[i])
+        telling.progress.begin("resamples", drawn.num_rows, unit="originals", done=done * scale)
+        # parts of earlier starts are counted first, so that what is told is about the whole run
+        for i in sorted(range(len(blocks)), key=lambda i: not there[i]):
+            originals = drawn.slice(blocks[i].start * scale, len(blocks[i]) * scale)
+            if not there[i]:
+                began = time.perf_counter()
+                made = self._tables_of(originals.to_pylist())
+                notes = {"seconds": time.perf_counter() - began}
+                for table in self.tables:
+                    directory.write_part(table, i, made[table], notes=notes)
+            tables = {name: directory.read_part(name, i).to_pandas() for name in self.tables}
+            curves = self._own_curves(originals.to_pandas(), tables)
+            seconds = directory.notes("resamples", i)["seconds"]
+            telling.count(originals.num_rows, curves, tables, seconds)
+            if not there[i]:
+                telling.tell(originals.num_rows)
+        telling.progress.end()
         return len(blocks)
 
-    def _originals_of(self, block: Sequence[Problem]) -> pa.Table:
-        starts = self.sampler.start([self.prompt.render(problem) for problem in block])
-        replicates = range(self.originals_per_problem)
-        seeds = [
-            [fold_in(self.seed, problem.problem_id, "original", r) for r in replicates]
-            for problem in block
-        ]
-        drawn = self.sampler.resample(starts, seeds=seeds)
-        rows = []
-        for problem, own, own_seeds in zip(block, drawn, seeds, strict=True):
-            truth = self.feature.truth(problem)
-            labels = self.feature.labels([x.text for x in own], problem)
-            for r, (x, label) in enumerate(zip(own, labels, strict=True)):
-                rows.append(
-                    {
-                        "original_id": f"{problem.problem_id}/{r}",
-                        "problem_id": problem.problem_id,
-                        "replicate": r,
-                        "prompt": self.sampler.prompt_text(x.prompt_ids),
-                        "prompt_ids": x.prompt_ids,
-                        "text": x.text,
-                        "token_ids": x.token_ids,
-                        "tokens": self.sampler.tokens(x.token_ids),
-                        "surprisal": x.surprisal,
-                        "label": label,
-                        "truth": truth,
-                        "correct": None if label == UNSCORED or truth is None else label == truth,
-                        "unscored": label == UNSCORED,
-                        "finish_reason": x.finish_reason,
-                        "seed": own_seeds[r],
-                    }
-                )
-        return pa.Table.from_pylist(rows, schema=ORIGINALS)
-
-    def _draw_resamples(self, directory: RunDirectory, telling: _Telling) -> None:
-        """Resample one problem's originals after the other: a part is one problem."""
-        there = [directory.has_part("resamples", i) for i in range(len(self.problems))]
-        scale = self.originals_per_problem
-        telling.progress.begin(
-            "resamples", len(self.problems) * scale, unit="originals", done=sum(there) * scale
-        )
-        per_part = max(1, ORIGINALS_PER_PART // scale)
-        # parts of earlier starts are counted first, so that what is told is about the whole run
-        for i in sorted(range(len(self.problems)), key=lambda i: not there[i]):
-            block = directory.read_part("originals", i // per_part)
-            originals = block.slice(i % per_part * scale, scale)
-            if there[i]:
-                seconds = directory.notes("resamples", i)["seconds"]
-                telling.count(originals, directory.read_part("resamples", i), seconds)
-                continue
-            began = time.perf_counter()
-            rows = self._resamples_of(self.problems[i], originals.to_pylist())
-            seconds = time.perf_counter() - began
-            directory.write_part("resamples", i, rows, notes={"seconds": seconds})
-            telling.count(originals, rows, seconds)
-            telling.tell(originals.num_rows)
-        telling.progress.end()
-
-    def _resamples_of(self, problem: Problem, originals: list[dict[str, Any]]) -> pa.Table:
-        xs = [_generation(row) for row in originals]
-        kept = self.protocol.kept_fractions()
-        levels = [sorted({self.sampler.snap(x, 1 - f) for f in kept}) for x in xs]
-        drawn = forward_reverse(
-            self.sampler,
-            xs,
-            levels,
-            draws=self.protocol.draws,
-            seeds=[row["seed"] for row in originals],
-        )
-        flat = [
-            (row, x, level, r, draw)
-            for row, x, own, cuts in zip(originals, xs, levels, drawn, strict=True)
-            for level, draws in zip(own, cuts, strict=True)
-            for r, draw in enumerate(draws)
-        ]
-        labels = self.feature.labels([draw.text for *_, draw in flat], problem)
-        seeds = {
-            (row["original_id"], level): resample_seeds(row["seed"], level, self.protocol.draws)
-            for row, own in zip(originals, levels, strict=True)
-            for level in own
-        }
-        kept_text = {
-            (row["original_id"], level): self.sampler.text(x.token_ids[:level])
-            for row, x, own in zip(originals, xs, levels, strict=True)
-            for level in own
-        }
-        rows = []
-        for (row, x, level, r, draw), label in zip(flat, labels, strict=True):
-            begin = _shared_characters(kept_text[row["original_id"], level], x.text, draw.text)
-            fresh = draw.token_ids[level:]
-            unscored = label == UNSCORED
-            rows.append(
-                {
-                    "original_id": row["original_id"],
-                    "position": level,
-                    "t": 1 - level / len(x.token_ids),
-                    "replicate": r,
-                    "kind": "grid",
-                    "first_token": fresh[0] if fresh else None,
-                    "text_start": begin,
-                    "text": draw.text[begin:],
-                    "label": label,
-                    "agrees": None if unscored or row["unscored"] else label == row["label"],
-                    "unscored": unscored,
-                    "finish_reason": draw.finish_reason,
-                    "tokens_generated": len(fresh),
-                    "seed": seeds[row["original_id"], level][r],
-                }
-            )
-        return pa.Table.from_pylist(rows, schema=RESAMPLES)
+    def _labels(
+        self, originals: Sequence[dict[str, Any]], drawn: Sequence[Sequence[Generation]]
+    ) -> list[list[str]]:
+        """Label the resamples of each original, those of one problem together."""
+        by_id = {problem.problem_id: problem for problem in self.drawing.problems}
+        found: list[list[str]] = []
+        pairs = zip(originals, drawn, strict=True)
+        for problem_id, own in groupby(pairs, key=lambda pair: pair[0]["problem_id"]):
+            samples = [draws for _, draws in own]
+            texts = [x.text for draws in samples for x in draws]
+            labels = iter(self.drawing.feature.labels(texts, by_id[problem_id]))
+            found += [[next(labels) for _ in draws] for draws in samples]
+        return found
 
     def _count_flips(self, originals: pa.Table, resamples: pa.Table) -> dict[str, int]:
         """Draw some resamples again in one mixed batch and count those that come out differently.
@@ -217,17 +146,77 @@ class Resampling:
         """
         by_id = {row["original_id"]: row for row in originals.to_pylist()}
         every = max(1, resamples.num_rows // REDRAWN)
-        chosen = resamples.take(list(range(0, resamples.num_rows, every))[:REDRAWN]).to_pylist()
-        xs = [_generation(by_id[row["original_id"]]) for row in chosen]
-        again = self.sampler.resample(
-            [truncate(x, row["position"]) for x, row in zip(xs, chosen, strict=True)],
-            seeds=[[row["seed"]] for row in chosen],
-        )
+        spaced = pa.array(range(0, resamples.num_rows, every), pa.int64())[:REDRAWN]
+        chosen = resamples.take(spaced).to_pylist()
+        samples = [generation(by_id[row["original_id"]]) for row in chosen]
+        again = self._again(samples, chosen)
         differ = sum(
             x.text[: row["text_start"]] + row["text"] != draw.text
-            for x, row, (draw,) in zip(xs, chosen, again, strict=True)
+            for x, row, draw in zip(samples, chosen, again, strict=True)
         )
         return {"redrawn": len(chosen), "redrawn_differently": differ}
+
+
+class ResampleRows:
+    """Makes rows of the resamples table; texts of what is kept are decoded once per cut."""
+
+    def __init__(self, sampler: TextSampler) -> None:
+        self._sampler = sampler
+        self._kept: dict[tuple[str, int], str] = {}
+        self._tokens: dict[int, str] = {}
+        self._rows: list[dict[str, Any]] = []
+
+    def add(
+        self,
+        original: Mapping[str, Any],
+        draw: Generation,
+        *,
+        kind: str,
+        position: int,
+        replicate: int,
+        label: str,
+        seed: int,
+    ) -> None:
+        """Add a resample of an original that shares its first `position` tokens."""
+        kept = self._kept_text(original, position)
+        begin = _shared_characters(kept, original["text"], draw.text)
+        fresh = draw.token_ids[position:]
+        first = fresh[0] if fresh else None
+        unscored = label == UNSCORED
+        self._rows.append(
+            {
+                "original_id": original["original_id"],
+                "position": position,
+                "t": 1 - position / len(original["token_ids"]),
+                "replicate": replicate,
+                "kind": kind,
+                "first_token": first,
+                "first_token_text": None if first is None else self._token_text(first),
+                "text_start": begin,
+                "text": draw.text[begin:],
+                "label": label,
+                "agrees": None if unscored or original["unscored"] else label == original["label"],
+                "unscored": unscored,
+                "finish_reason": draw.finish_reason,
+                "tokens_generated": len(fresh),
+                "seed": seed,
+            }
+        )
+
+    def table(self) -> pa.Table:
+        """Give the rows in the order in which they were added."""
+        return pa.Table.from_pylist(self._rows, schema=RESAMPLES)
+
+    def _kept_text(self, original: Mapping[str, Any], position: int) -> str:
+        key = (original["original_id"], position)
+        if key not in self._kept:
+            self._kept[key] = self._sampler.text(original["token_ids"][:position])
+        return self._kept[key]
+
+    def _token_text(self, token_id: int) -> str:
+        if token_id not in self._tokens:
+            (self._tokens[token_id],) = self._sampler.tokens([token_id])
+        return self._tokens[token_id]
 
 
 @dataclass
@@ -241,27 +230,33 @@ class _Telling:
     with_window: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    half_widths: list[float] = field(default_factory=list)
 
-    def count(self, originals: pa.Table, resamples: pa.Table, seconds: float) -> None:
+    def count(
+        self,
+        originals: int,
+        curves: Sequence[MeasuredCurve],
+        tables: Mapping[str, pd.DataFrame],
+        seconds: float,
+    ) -> None:
         """Count a part and the seconds that it took."""
-        columns = ["original_id", "position", "label", "kind"]
-        curves = grid_curves(originals.to_pandas(), resamples.select(columns).to_pandas())
-        self.originals += originals.num_rows
-        self.with_window += sum(
-            bool(self.rule.find(c)) for c in curves if c.own and c.label != UNSCORED
-        )
-        self.tokens += int(pd.Series(resamples["tokens_generated"]).sum())
+        self.originals += originals
+        self.with_window += sum(bool(self.rule.find(c)) for c in curves if c.label != UNSCORED)
+        self.tokens += int(tables["resamples"]["tokens_generated"].sum())
         self.seconds += seconds
+        if "plans" in tables:
+            self.half_widths += tables["plans"]["half_width"].tolist()
 
     def tell(self, fresh: int) -> None:
         """Tell what was counted; `fresh` originals are new since the last time."""
-        self.tracker.log(
-            {
-                "originals_done": self.originals,
-                "tokens_per_second": self.tokens / self.seconds,
-                "share_with_window": self.with_window / self.originals,
-            }
-        )
+        told = {
+            "originals_done": self.originals,
+            "tokens_per_second": self.tokens / self.seconds,
+            "share_with_window": self.with_window / self.originals,
+        }
+        if self.half_widths:
+            told["half_width"] = sum(self.half_widths) / len(self.half_widths)
+        self.tracker.log(told)
         self.progress.advance(fresh, **{"tokens/s": self.tokens / self.seconds})
 
 
@@ -271,13 +266,3 @@ def _shared_characters(kept: str, original: str, resample: str) -> int:
         return len(kept)
     pairs = zip(kept, resample, original, strict=False)
     return next((i for i, (a, b, c) in enumerate(pairs) if not a == b == c), 0)
-
-
-def _generation(row: dict[str, Any]) -> Generation:
-    return Generation(
-        prompt_ids=tuple(row["prompt_ids"]),
-        token_ids=tuple(row["token_ids"]),
-        surprisal=tuple(row["surprisal"]),
-        text=row["text"],
-        finish_reason=row["finish_reason"],
-    )

@@ -28,6 +28,8 @@ FILES = {
     "originals.parquet": "originals",
     "curves.parquet": "curves",
     "windows.parquet": "windows",
+    "attribution.parquet": "tokens",
+    "plans.parquet": "plans",
     "model": "model",
 }
 
@@ -89,8 +91,20 @@ def _show_trajectory(console: Console, caption: str, trajectory: Trajectory) -> 
     if not trajectory.kept:
         return
     measured = "unscored" if trajectory.label == UNSCORED else "agreement"
-    for name, values in (("kept", trajectory.kept), (measured, trajectory.agreement)):
-        console.print(Text(f"  {name:<10}" + "".join(f"{share(v):>5}" for v in values)))
+    for name, values in (
+        ("tokens", map(str, trajectory.position)),
+        ("kept", map(share, trajectory.kept)),
+        (measured, map(share, trajectory.agreement)),
+    ):
+        console.print(Text(f"  {name:<10}" + "".join(f"{value:>5}" for value in values)))
+    if (at := trajectory.decision) is not None:
+        jump = f"{at.jump:+.2f} [{at.lower:+.2f}, {at.upper:+.2f}]"
+        console.print(
+            Text(
+                f"  token {at.number} '{at.token}' (probability {share(at.probability)}): {jump}; "
+                f"'{at.instead}' leads to {at.label}"
+            )
+        )
 
 
 def share(value: float) -> str:

@@ -18,7 +18,38 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 WANTED = ((True, True), (False, True), (None, False))
 """What is shown: whether it is right (None: either), and whether it has a window."""
 
+POINTS = 12
+"""Points of a curve that are printed, at most."""
+
+VISIBLE = 0.005
+"""A smaller change is not seen in two digits."""
+
 KINDS = {True: "right answer", False: "wrong answer", None: "answer"}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The token of an original that changed the probability of its label most.
+
+    Attributes:
+        number: The token, counted from 1.
+        token: Its text.
+        probability: How probable it was.
+        jump: The change.
+        lower: Lower end of its 95 % interval, joint over the tokens of the original.
+        upper: Upper end of it.
+        instead: Text of the most frequent other token.
+        label: The label that this one leads to most often.
+    """
+
+    number: int
+    token: str
+    probability: float
+    jump: float
+    lower: float
+    upper: float
+    instead: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -31,8 +62,10 @@ class Trajectory:
         truth: What the reference says; None where there is none.
         tokens: The text, token by token.
         windows: The windows of its own label as [start, end) in tokens, by start.
-        kept: Shares kept, increasing.
+        position: Tokens kept, increasing; of a curve at every token, where it changes most.
+        kept: The share that each of them is.
         agreement: Probability of its own label at each.
+        decision: The token that mattered most, where forks tell.
     """
 
     problem_id: str
@@ -40,8 +73,10 @@ class Trajectory:
     truth: str | None
     tokens: tuple[str, ...]
     windows: tuple[tuple[int, int], ...]
+    position: tuple[int, ...]
     kept: tuple[float, ...]
     agreement: tuple[float, ...]
+    decision: Decision | None = None
 
     def pieces(self) -> list[tuple[str, bool]]:
         """Give the text in pieces, each with whether it lies in a window."""
@@ -78,7 +113,7 @@ def read_trajectories(run: Path) -> list[tuple[str, Trajectory]]:
             windows.setdefault(row["original_id"], []).append(span)
     chosen = _choose(originals, windows, _rises(paths[2]))
     return [
-        (caption, _trajectory(row, windows.get(row["original_id"], []), paths[2]))
+        (caption, _trajectory(row, windows.get(row["original_id"], []), run))
         for caption, row in chosen
     ]
 
@@ -117,8 +152,8 @@ def _caption(correct: bool | None, found: bool) -> str:
 
 
 def _rises(curves: Path) -> dict[str, float]:
-    """Give each original's largest rise of its own label between neighbouring cuts."""
-    wanted = [("own", "=", True), ("estimator", "=", "grid")]
+    """Give each original's largest rise of its own label between neighbouring positions."""
+    wanted = [("own", "=", True)]
     points = pq.read_table(curves, columns=["original_id", "kept", "agreement"], filters=wanted)
     along: dict[str, list[tuple[float, float]]] = {}
     for point in points.to_pylist():
@@ -129,22 +164,56 @@ def _rises(curves: Path) -> dict[str, float]:
     }
 
 
-def _trajectory(
-    row: dict[str, Any], windows: Sequence[tuple[int, int]], curves: Path
-) -> Trajectory:
+def _trajectory(row: dict[str, Any], windows: Sequence[tuple[int, int]], run: Path) -> Trajectory:
     wanted = [("original_id", "=", row["original_id"]), ("own", "=", True)]
-    columns = ["estimator", "kept", "agreement"]
-    points = pq.read_table(curves, columns=columns, filters=wanted).to_pylist()
-    grid = sorted((p["kept"], p["agreement"]) for p in points if p["estimator"] == "grid")
+    columns = ["position", "kept", "agreement"]
+    points = pq.read_table(run / "curves.parquet", columns=columns, filters=wanted).to_pylist()
+    shown = _telling([(p["position"], p["kept"], p["agreement"]) for p in points])
     return Trajectory(
         problem_id=row["problem_id"],
         label=row["label"],
         truth=row["truth"],
         tokens=tuple(printable(token) for token in row["tokens"]),
         windows=tuple(sorted(windows)),
-        kept=tuple(kept for kept, _ in grid),
-        agreement=tuple(agreement for _, agreement in grid),
+        position=tuple(position for position, _, _ in shown),
+        kept=tuple(kept for _, kept, _ in shown),
+        agreement=tuple(agreement for *_, agreement in shown),
+        decision=_decision(run / "attribution.parquet", row["original_id"]),
     )
+
+
+def _decision(attribution: Path, original_id: str) -> Decision | None:
+    if not attribution.exists():
+        return None
+    rows = pq.read_table(attribution, filters=[("original_id", "=", original_id)]).to_pylist()
+    row = max(rows, key=lambda row: abs(row["jump"]), default=None)
+    if row is None or abs(row["jump"]) < VISIBLE:
+        return None
+    other = row["alternatives"][0]
+    return Decision(
+        number=row["position"] + 1,
+        token=printable(row["token"]),
+        probability=row["probability"],
+        jump=row["jump"],
+        lower=row["jump_lower"],
+        upper=row["jump_upper"],
+        instead=printable(other["token"]),
+        label=printable(other["labels"][0]["label"]),
+    )
+
+
+def _telling(curve: list[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
+    """Choose the points to print of a curve: both ends, and both sides of the largest steps."""
+    curve = sorted(curve)
+    if len(curve) <= POINTS:
+        return curve
+    steps = [abs(b[2] - a[2]) for a, b in pairwise(curve)]
+    chosen = {0, len(curve) - 1}
+    for at in sorted(range(len(steps)), key=lambda at: -steps[at]):
+        if steps[at] < VISIBLE or len(chosen | {at, at + 1}) > POINTS:
+            break
+        chosen |= {at, at + 1}
+    return [curve[at] for at in sorted(chosen)]
 
 
 def printable(text: str) -> str:

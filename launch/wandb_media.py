@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-TABLES = ("curves", "windows")
+TABLES = ("curves", "windows", "attribution", "plans")
 
 
 def publish(run: Any, directory: Path) -> None:
@@ -39,15 +39,21 @@ def publish(run: Any, directory: Path) -> None:
 
 
 def _table(path: Path) -> Any:
-    """Read a parquet table; of one that is too long for W&B, own-label curves alone."""
+    """Read a parquet table; columns of lists are left out.
+
+    Of one that is too long for W&B evenly spaced rows are taken, own-label curves alone.
+    """
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
     import wandb
 
     rows = pq.read_table(path)
+    rows = rows.select([field.name for field in rows.schema if not pa.types.is_list(field.type)])
     if rows.num_rows > wandb.Table.MAX_ROWS and "own" in rows.column_names:
         rows = rows.filter(pc.field("own"))
-    rows = rows.slice(0, wandb.Table.MAX_ROWS)
+    step = -(-rows.num_rows // wandb.Table.MAX_ROWS) or 1
+    rows = rows.take(list(range(0, rows.num_rows, step)))
     data: list[Iterable[Any]] = [list(row.values()) for row in rows.to_pylist()]
     return wandb.Table(columns=rows.column_names, data=data, allow_mixed_types=True)
 

@@ -29,6 +29,8 @@ function draw(tag, attributes = {}, children = []) {
 const percent = (share) => `${Math.round(100 * share)} %`;
 const signed = (change) => (change === null ? "" : `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(2)}`);
 const own = (original) => original.curves.find((curve) => curve.own);
+const byForks = (original) => original.estimator === "forks";
+const everywhere = (original) => byForks(original) || own(original).position.at(-2) === original.tokens.length - 1;
 
 function verdict(original) {
   if (original.unscored) return "unscored";
@@ -104,7 +106,7 @@ function mark() {
 
 function choose(original, moved) {
   state.chosen = original;
-  state.position = visited(original, original.windows.length ? original.windows[0].start : 0);
+  state.position = visited(original, beginning(original));
   mark();
   const detail = find("detail");
   detail.replaceChildren(...described(original));
@@ -115,8 +117,17 @@ function choose(original, moved) {
   }
 }
 
+// Where to look first: at the forked token with the largest jump, in the first window if there is one.
+function beginning(original) {
+  const [window] = original.windows;
+  const inside = Object.keys(original.forked).map(Number).filter((at) => !window || (window.start <= at && at < window.end));
+  inside.sort((a, b) => Math.abs(original.forked[b].jump) - Math.abs(original.forked[a].jump));
+  return inside[0] ?? window?.start ?? 0;
+}
+
 // The last cut that keeps no more than `position`, so that there are resamples to show.
 function visited(original, position) {
+  if (byForks(original)) return position;
   const cuts = own(original)?.position ?? [0];
   return cuts.filter((cut) => cut <= position).at(-1) ?? cuts[0];
 }
@@ -138,12 +149,13 @@ function described(original) {
     make("p", { class: "key" }, [
       "surprisal 0 ", make("i"), " 4 nats or more · ", make("u", { text: "window" }),
       " · faded: not kept at the chosen cut",
+      byForks(original) ? " · underlined: the token that was made another one" : "",
     ]),
   ];
   if (own(original)) {
     parts.push(
       make("h3", { text: "Where resamples end, over the tokens kept" }), chart(original), legend(original),
-      make("div", { id: "draws" }),
+      make("div", { id: "draws", "aria-live": "polite" }), ...deciding(original),
     );
   } else parts.push(make("p", { text: "This answer was not resampled." }));
   return parts;
@@ -215,7 +227,8 @@ function chart(original) {
   cursor.place = (position) => { cursor.setAttribute("x1", x(position)); cursor.setAttribute("x2", x(position)); };
   svg.append(cursor);
   original.curves.forEach((curve, index) => svg.append(...line(curve, index, x, y)));
-  svg.append(...points(original, x, y));
+  if (everywhere(original)) svg.append(...choices(original, x, y), ...slider(original, x, y));
+  else svg.append(...points(original, x, y));
   return svg;
 }
 
@@ -244,8 +257,8 @@ function line(curve, index, x, y) {
 function points(original, x, y) {
   const curve = own(original);
   return curve.position.map((position, i) => {
-    const point = draw("g", { class: "point", tabindex: 0, role: "button", "data-position": position, "aria-label": told(curve, i) }, [
-      draw("title", { text: told(curve, i) }),
+    const point = draw("g", { class: "point", tabindex: 0, role: "button", "data-position": position, "aria-label": told(original, position) }, [
+      draw("title", { text: told(original, position) }),
       draw("rect", { class: "hit", x: x(position) - 11, width: 22, y: y(1), height: y(0) - y(1) }),
       draw("circle", { class: "dot", cx: x(position), cy: y(curve.agreement[i]), r: 5, style: "fill: var(--c0)" }),
     ]);
@@ -263,11 +276,60 @@ function points(original, x, y) {
   });
 }
 
-function told(curve, i) {
-  const kept = `${curve.position[i]} tokens kept`;
-  if (curve.trials[i] === 0) return `${kept}: the whole answer, nothing resampled`;
+// How much of a choice each token was: a mark at the axis, as high as its surprisal.
+function choices(original, x, y) {
+  if (!byForks(original)) return [];
+  return original.surprisal.flatMap((surprisal, index) => {
+    const height = 18 * Math.min(1, (surprisal ?? 0) / 2);
+    return height < 1 ? [] : [draw("line", { class: "choice", x1: x(index + 0.5), x2: x(index + 0.5), y1: y(0), y2: y(0) - height })];
+  });
+}
+
+// A curve with a value at every position: the whole width is one control.
+function slider(original, x, y) {
+  const curve = own(original), length = original.tokens.length;
+  const dot = draw("circle", { class: "dot", id: "dot", r: 5, style: "fill: var(--c0)" });
+  const hit = draw("rect", {
+    class: "hit", id: "slider", tabindex: 0, role: "slider", "aria-label": "tokens kept", "aria-valuemin": 0,
+    "aria-valuemax": length, x: x(0), width: x(length) - x(0), y: y(1), height: y(0) - y(1),
+  });
+  dot.place = (position) => {
+    dot.setAttribute("cx", x(position));
+    dot.setAttribute("cy", y(curve.agreement[entryOf(curve, position)]));
+    hit.setAttribute("aria-valuenow", position);
+    hit.setAttribute("aria-valuetext", told(original, position));
+  };
+  const at = (event) => {
+    const box = hit.getBoundingClientRect();
+    return Math.max(0, Math.min(length, Math.round(((event.clientX - box.left) / box.width) * length)));
+  };
+  const pin = (position) => { state.position = Math.max(0, Math.min(length, position)); hold(state.position); };
+  hit.addEventListener("mousemove", (event) => hold(at(event)));
+  hit.addEventListener("mouseleave", () => hold(state.position));
+  hit.addEventListener("click", (event) => pin(at(event)));
+  hit.addEventListener("keydown", (event) => {
+    const next = {
+      ArrowRight: state.position + 1, ArrowLeft: state.position - 1, ArrowUp: state.position + 1,
+      ArrowDown: state.position - 1, PageUp: state.position + 10, PageDown: state.position - 10, Home: 0, End: length,
+    }[event.key];
+    if (next !== undefined) { event.preventDefault(); pin(next); }
+  });
+  return [dot, hit];
+}
+
+// Curves at every position are given where they bend: the last entry before a position holds there.
+function entryOf(curve, position) {
+  const after = curve.position.findIndex((other) => other > position);
+  return (after === -1 ? curve.position.length : after) - 1;
+}
+
+function told(original, position) {
+  const curve = own(original), i = entryOf(curve, position);
+  const kept = `${position} tokens kept`;
+  if (position === original.tokens.length) return `${kept}: the whole answer, nothing resampled`;
   const unscored = curve.unscored[i] > 0 ? `, ${percent(curve.unscored[i])} unscored` : "";
   const interval = `[${percent(curve.lower[i])}, ${percent(curve.upper[i])}]`;
+  if (byForks(original)) return `${kept}: ${percent(curve.agreement[i])} ${interval} of resamples agree, by ${curve.trials[i]} forks${unscored}`;
   return `${kept}: ${percent(curve.agreement[i])} ${interval} of ${curve.trials[i]} resamples agree${unscored}`;
 }
 
@@ -289,28 +351,81 @@ function legend(original) {
 function hold(position) {
   const original = state.chosen;
   for (const token of find("detail").querySelectorAll(".token")) {
-    token.classList.toggle("dropped", Number(token.dataset.index) >= position && position > 0);
+    const index = Number(token.dataset.index);
+    token.classList.toggle("dropped", index >= position && position > 0);
+    token.classList.toggle("replaced", byForks(original) && index === position);
   }
   for (const point of find("detail").querySelectorAll(".point")) {
     point.classList.toggle("chosen", Number(point.dataset.position) === position);
   }
   find("cursor")?.place(position);
+  find("dot")?.place(position);
   find("draws")?.replaceChildren(...draws(original, position));
 }
 
 function draws(original, position) {
-  const curve = own(original);
-  const heading = make("h3", { text: told(curve, curve.position.indexOf(position)) });
+  const heading = make("h3", { text: told(original, position) });
+  if (byForks(original)) return [heading, ...forks(original, position)];
   const chosen = original.draws[position];
   if (!chosen) return [heading];
+  const count = chosen.reduce((sum, drawn) => sum + drawn.count, 0);
+  const curve = own(original);
+  const of = curve.trials[curve.position.indexOf(position)];
+  return [heading, make("p", { class: "key", text: `${count} of the ${of} resamples:` }), continuations(original, position, chosen)];
+}
+
+function continuations(original, position, chosen) {
   const tail = original.tokens.slice(Math.max(0, position - 6), position).join("");
-  const items = chosen.map((drawn) => make("li", { class: drawn.label === original.label ? "same" : "other" }, [
+  return make("ul", { class: "draws" }, chosen.map((drawn) => make("li", { class: drawn.label === original.label ? "same" : "other" }, [
     make("div", { class: "label", text: `→ ${drawn.label}${drawn.count > 1 ? `  × ${drawn.count}` : ""}` }),
     make("div", { class: "text" }, [make("span", { class: "tail", text: position ? `…${tail}` : "" }), drawn.text]),
-  ]));
-  const count = chosen.reduce((sum, drawn) => sum + drawn.count, 0);
-  const of = curve.trials[curve.position.indexOf(position)];
-  return [heading, make("p", { class: "key", text: `${count} of the ${of} resamples:` }), make("ul", { class: "draws" }, items)];
+  ])));
+}
+
+// ---- what forks say of a token ----
+
+const quoted = (text) => `“${text.replace(/\n/g, "↵")}”`;
+const jumped = (token) => `${signed(token.jump)} [${signed(token.lower)}, ${signed(token.upper)}]`;
+const led = (labels) => labels.map(([label, count]) => `${label} × ${count}`).join(", ");
+
+function forks(original, position) {
+  const token = original.forked[position];
+  if (position === original.tokens.length) return [];
+  const taken = `Token ${position + 1}, ${quoted(original.tokens[position])}`;
+  if (!token) return [make("p", { class: "key", text: `${taken}: no forks to show. The sampler had hardly a choice here, or its choices change the answer less than those shown.` })];
+  const said = `${taken}, had probability ${token.probability.toFixed(3)}. With it ${percent(token.value)} agree, with another one ${percent(token.elsewhere)} (${token.forks} forks): jump ${jumped(token)}.`;
+  return [
+    make("p", { text: said }),
+    make("ul", { class: "instead" }, token.instead.map((other) => make("li", {}, [
+      make("b", { text: quoted(other.token) }), ` × ${other.forks} → ${led(other.labels)}`,
+    ]))),
+    continuations(original, position, original.draws[position] ?? []),
+  ];
+}
+
+// The tokens that carry the change, largest first; a click shows their forks.
+function deciding(original) {
+  const positions = Object.keys(original.forked).map(Number);
+  positions.sort((a, b) => Math.abs(original.forked[b].jump) - Math.abs(original.forked[a].jump));
+  const shown = positions.slice(0, 8).filter((at) => Math.abs(original.forked[at].jump) >= 0.005);
+  if (shown.length === 0) return [];
+  const head = ["token", "taken", "probability", "jump, joint 95 %", "agree with it", "without", "forks", "instead"];
+  const row = (at) => {
+    const token = original.forked[at];
+    const cells = [
+      token.probability.toFixed(3), jumped(token), percent(token.value), percent(token.elsewhere), token.forks,
+      token.instead.slice(0, 3).map((other) => `${quoted(other.token)} → ${other.labels[0][0]}`).join("; "),
+    ];
+    const show = make("button", { type: "button", text: quoted(original.tokens[at]), on: { click: () => { state.position = at; hold(at); } } });
+    return make("tr", {}, [make("td", { text: at + 1 }), make("th", { scope: "row" }, [show]), ...cells.map((text) => make("td", { text }))]);
+  };
+  return [
+    make("h3", { text: "The tokens that decided" }),
+    make("div", { class: "scroll" }, [make("table", { class: "deciding" }, [
+      make("thead", {}, [make("tr", {}, head.map((text) => make("th", { scope: "col", text })))]),
+      make("tbody", {}, shown.map(row)),
+    ])]),
+  ];
 }
 
 // ---- the page ----

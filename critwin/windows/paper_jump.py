@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from critwin.curve import Curve
+from critwin.curve import MeasuredCurve
 from critwin.errors import ParameterError
 from critwin.protocol import PAPER_FRACTIONS, Protocol, check_fractions
-from critwin.statistics import newcombe_difference
 from critwin.window import Window, WindowRule
 
 
@@ -18,7 +17,8 @@ class PaperJump(WindowRule):
     """Calls each rise above `threshold` between neighbouring fractions a window.
 
     Only the curve's values at `fractions` are looked at: neither the value with nothing kept nor
-    the last step to the whole generation. Differences are taken in floating point as the authors'
+    the last step to the whole generation. Of a curve at every token it is the value at the token
+    where the fraction cuts. Differences are taken in floating point as the authors'
     code does, so .2 to .7 (a difference of .4999...) is no window at threshold .5.
 
     Attributes:
@@ -49,34 +49,30 @@ class PaperJump(WindowRule):
 
     def check(self, protocol: Protocol) -> None:
         """Refuse a protocol that does not visit the rule's fractions."""
-        visited = protocol.kept_fractions()
-        missing = [f for f in self.fractions if f not in visited]
+        missing = protocol.missing(self.fractions)
         if missing:
+            visited = list(protocol.shown_fractions())
             raise ParameterError(
                 "window.fractions",
                 list(self.fractions),
-                f"fractions that sampler.fractions visits, {list(visited)}; missing: {missing}",
+                f"fractions that sampler.fractions visits, {visited}; missing: {missing}",
             )
 
-    def find(self, curve: Curve) -> list[Window]:
+    def find(self, curve: MeasuredCurve) -> list[Window]:
         """Give the windows of a curve, by position."""
         at = np.searchsorted(curve.kept, np.array(self.fractions) + 1e-9, side="right") - 1
         agreement = curve.agreement[at]
         steps = np.diff(agreement)
         if len(at) == 0 or at[0] < 0 or (steps < self.dip).any():
             return []
-        compared = len(steps)
-        hits = np.rint(agreement * curve.trials[at]).astype(np.int64)
+        jumps = np.flatnonzero(steps > self.threshold)
+        if len(jumps) == 0:
+            return []
+        cuts = curve.position[at]
+        lower, upper = curve.differences(cuts[:-1], cuts[1:], joint=True)
         windows = []
-        for i in np.flatnonzero(steps > self.threshold):
-            lower, upper = newcombe_difference(
-                hits[i + 1],
-                curve.trials[at[i + 1]],
-                hits[i],
-                curve.trials[at[i]],
-                level=1 - 0.05 / compared,
-            )
-            begin, end = int(curve.position[at[i]]), int(curve.position[at[i + 1]])
+        for i in jumps:
+            begin, end = int(cuts[i]), int(cuts[i + 1])
             windows.append(
                 Window(
                     original_id=curve.original_id,
@@ -88,8 +84,8 @@ class PaperJump(WindowRule):
                     place_lower=begin,
                     place_upper=end,
                     jump=float(steps[i]),
-                    jump_lower=float(lower),
-                    jump_upper=float(upper),
+                    jump_lower=float(lower[i]),
+                    jump_upper=float(upper[i]),
                     length=curve.length,
                 )
             )

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from critwin.curve import curves_table, grid_curves
 from critwin.feature import UNSCORED
 from critwin.records import CURVES
+from critwin.statistics import newcombe_difference
 
 # original "a": 8 tokens, own label "4"; three positions, four resamples each
 LABELS = {0: ["4", "5", UNSCORED, "5"], 2: ["4", "4", "5", "6"], 6: ["4", "4", "4", "4"]}
@@ -56,6 +57,20 @@ def test_intervals_are_clopper_pearson_and_the_end_is_exact() -> None:
     assert own.upper[2] == 1.0
     assert own.lower[2] == pytest.approx(0.025**0.25)
     assert (own.lower[3], own.agreement[3], own.upper[3]) == (1.0, 1.0, 1.0)
+
+
+def test_differences_of_a_grid_by_hand() -> None:
+    own = grid_curves(*tables())[0]
+    lower, upper = own.differences([0, 2], [2, 6])
+    low, high = newcombe_difference([2, 4], 4, [1, 2], 4)
+    np.testing.assert_allclose((lower, upper), (low, high))
+    low, high = newcombe_difference([2, 4], 4, [1, 2], 4, level=0.975)
+    np.testing.assert_allclose(own.differences([0, 2], [2, 6], joint=True), (low, high))
+    # everything kept is known: 1 less the interval of the other position
+    to_the_end = own.differences([0], [8])
+    np.testing.assert_allclose(to_the_end, ([1 - own.upper[0]], [1 - own.lower[0]]))
+    with pytest.raises(ValueError, match=r"positions \[3\] of a; allowed: .*\[0, 2, 6, 8\]"):
+        own.differences([0], [3])
 
 
 def test_own_label_that_never_comes_back_has_a_curve_of_zeros() -> None:

@@ -113,7 +113,8 @@ def test_tokens_left_out_widen_earlier_positions_by_their_weight_alone() -> None
 
 
 def test_without_any_fork_everything_is_possible_but_the_path() -> None:
-    (curve,) = fork_curves(by_hand(position=[], labels=[]))
+    curve, unread = fork_curves(by_hand(position=[], labels=[]))
+    np.testing.assert_allclose(unread.upper, [0.6, 0.2, 0.2, 0])
     np.testing.assert_allclose(curve.lower, [0.4, 0.8, 0.8, 1.0])
     np.testing.assert_allclose(curve.upper, 1)
     assert curve.trials.tolist() == [0, 0, 0, 0]

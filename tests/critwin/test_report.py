@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from critwin.page_data import SHOWN_CHARACTERS, SHOWN_PER_POSITION
 from critwin.records import ORIGINALS, RESAMPLES, RunDirectory
-from critwin.report import SHOWN_CHARACTERS, SHOWN_PER_POSITION, embedded_json, write_report
+from critwin.report import embedded_json, write_report
 
 EVIL = "</script><img src=x onerror=alert(1)>{{ 7*7 }}{% x %}<!--put:script-->&amp;\u2028\u2029"
 

@@ -17,7 +17,8 @@ TINY = (
     "feature=final_word",
     "dataset.n_problems=2",
     "originals_per_problem=2",
-    "sampler.n=4",
+    "sampler.half_width=0.3",
+    "sampler.pilot=4",
 )
 
 

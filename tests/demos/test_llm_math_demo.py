@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from critwin.feature import UNSCORED
-from critwin.records import CURVES, ORIGINALS, RESAMPLES, WINDOWS
+from critwin.records import ATTRIBUTION, CURVES, ORIGINALS, PLANS, RESAMPLES, WINDOWS
 from critwin.samplers.markov_string import MarkovString
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +25,8 @@ SCHEMAS = {
     "curves": CURVES,
     "windows": WINDOWS,
 }
+OF_FORKS = {"plans": PLANS, "attribution": ATTRIBUTION}
+TINY = ("dataset.n_problems=8", "originals_per_problem=2")
 
 
 def launch(outputs: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
@@ -44,9 +46,10 @@ def run_of(outputs: Path) -> Path:
 
 
 def tables(run: Path) -> dict[str, pd.DataFrame]:
-    for name, schema in SCHEMAS.items():
+    forks = (run / "plans.parquet").exists()
+    for name, schema in (SCHEMAS | (OF_FORKS if forks else {})).items():
         assert pq.read_schema(run / f"{name}.parquet").equals(schema), name
-    return {name: pd.read_parquet(run / f"{name}.parquet") for name in SCHEMAS}
+    return {path.stem: pd.read_parquet(path) for path in run.glob("*.parquet")}
 
 
 def summary_of(run: Path) -> dict[str, Any]:
@@ -56,16 +59,20 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 @pytest.mark.demos
 def test_embedded_model_to_the_end_and_nothing_twice(tmp_path: Path) -> None:
-    shown = launch(tmp_path, "dataset.n_problems=8", "originals_per_problem=2", "sampler.n=10")
+    shown = launch(tmp_path, *TINY, "sampler.half_width=0.1")
     assert shown.returncode == 0, shown.stderr
     run = run_of(tmp_path)
     found = tables(run)
     originals, resamples = found["originals"], found["resamples"]
     assert len(originals) == 16
-    assert resamples.groupby(["original_id", "position"]).size().eq(10).all()
-    assert not resamples.duplicated(["original_id", "position", "replicate"]).any()
+    assert set(resamples["kind"]) == {"fork", "pilot"}
+    assert not resamples.duplicated(["original_id", "kind", "position", "replicate"]).any()
+    planned = found["plans"].set_index("original_id")["main_forks"]
+    drawn = resamples[resamples["kind"] == "fork"].groupby("original_id").size()
+    assert drawn.reindex(planned.index, fill_value=0).eq(planned).all()
     assert summary_of(run)["counts"]["originals"] == 16
-    assert "accuracy" in shown.stdout
+    for told in ("accuracy", "choices in an answer, H", "half-width reached", "leads to"):
+        assert told in shown.stdout
     assert str(run / "report.html") in shown.stdout
     for name in ("report.html", "config.yaml", "provenance.json", "figures/mean_curves.pdf"):
         assert (run / name).is_file(), name
@@ -82,7 +89,7 @@ def test_embedded_model_to_the_end_and_nothing_twice(tmp_path: Path) -> None:
     assert record["rounding"]["redrawn"] == 64
 
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
-    again = launch(tmp_path, "dataset.n_problems=8", "originals_per_problem=2", "sampler.n=10")
+    again = launch(tmp_path, *TINY, "sampler.half_width=0.1")
     assert again.returncode == 0, again.stderr
     assert "accuracy" in again.stdout
     after = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
@@ -92,13 +99,40 @@ def test_embedded_model_to_the_end_and_nothing_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.demos
-def test_products_that_were_lost_are_made_again_from_the_records(tmp_path: Path) -> None:
-    tiny = ("model=markov_string", "feature=final_word", "dataset.n_problems=3", "tracker=none")
+def test_forks_and_grid_agree_within_their_errors(tmp_path: Path) -> None:
+    """The same originals by both protocols, at every position that the grid visits."""
+    by = {}
+    for sampler in ("forks", "fractions"):
+        shown = launch(tmp_path / sampler, *TINY, f"sampler={sampler}", "tracker=none")
+        assert shown.returncode == 0, shown.stderr
+        by[sampler] = tables(run_of(tmp_path / sampler))
+    pd.testing.assert_frame_equal(by["forks"]["originals"], by["fractions"]["originals"])
+    key = ["original_id", "label", "position"]
+    forks, grid = (by[sampler]["curves"].set_index(key) for sampler in by)
+    both = grid[grid["own"] & (grid["trials"] > 0)].join(forks, rsuffix="_forks")
+    assert len(both) >= 16 * 5
+    apart = (both["lower"] > both["upper_forks"]) | (both["lower_forks"] > both["upper"])
+    # two intervals of 95 % that are apart: rarer than 5 %, and five of 100 are 4 standard errors
+    assert apart.mean() <= 0.05
+    difference = (both["agreement_forks"] - both["agreement"]).groupby("original_id").mean()
+    # originals are independent: 4 standard errors of their mean
+    assert abs(difference.mean()) <= 4 * difference.std() / np.sqrt(len(difference))
+
+
+@pytest.mark.demos
+@pytest.mark.parametrize("sampler", ["forks", "every_token"])
+def test_products_that_were_lost_are_made_again_from_the_records(
+    tmp_path: Path, sampler: str
+) -> None:
+    chain = ("model=markov_string", "feature=final_word", "tracker=none")
+    tiny = (*chain, f"sampler={sampler}", "dataset.n_problems=3", "model.max_new_tokens=20")
     assert launch(tmp_path, *tiny).returncode == 0
     run = run_of(tmp_path)
     before = {p.name: p.read_bytes() for p in run.iterdir() if p.suffix in (".parquet", ".html")}
     record = json.loads((run / "provenance.json").read_text())
-    for name in ("report.html", "summary.json", "curves.parquet"):
+    lost = ["report.html", "summary.json", "curves.parquet"]
+    lost += ["attribution.parquet"] if sampler == "forks" else []
+    for name in lost:
         (run / name).unlink()
     again = launch(tmp_path, *tiny)
     assert again.returncode == 0, again.stderr
@@ -132,7 +166,7 @@ def test_real_format_and_a_model_that_knows_nothing(tmp_path: Path, tiny_llama: 
         f"dataset.path={problems}",
         "prompt=step_by_step",
         "sampler.max_new_tokens=24",
-        "sampler.n=4",
+        "sampler.max_forks=60",
         "originals_per_problem=2",
         "tracker=none",
     )
@@ -146,7 +180,20 @@ def test_real_format_and_a_model_that_knows_nothing(tmp_path: Path, tiny_llama: 
     summary = summary_of(run)
     assert summary["counts"]["right"] == 0
     assert summary["counts"]["unscored"] == int(originals["unscored"].sum())
+    assert summary["forks"]["half_width"]["met"] < 6  # what 60 forks reach is said
     assert (run / "report.html").is_file()
+
+
+@pytest.mark.demos
+def test_a_model_that_has_no_choice(tmp_path: Path) -> None:
+    shown = launch(tmp_path, *TINY, "sampler.temperature=0", "tracker=none")
+    assert shown.returncode == 0, shown.stderr
+    run = run_of(tmp_path)
+    assert summary_of(run)["forks"]["leave_mass"]["highest"] == 0
+    found = tables(run)
+    assert len(found["resamples"]) == len(found["attribution"]) == 0
+    own = found["curves"][found["curves"]["own"]]
+    assert (own["lower"] == 1).all()
 
 
 @pytest.mark.demos
@@ -156,6 +203,7 @@ def test_markov_string_curves_meet_the_exact_law(tmp_path: Path) -> None:
         tmp_path,
         "model=markov_string",
         "feature=final_word",
+        "sampler=fractions",
         "dataset.n_problems=40",
         "originals_per_problem=2",
         "sampler.n=100",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,14 +13,24 @@ from critwin.features.final_word import FinalWord
 from critwin.features.math_answer import MathAnswer
 from critwin.problem import Problem
 from critwin.prompt import PromptTemplate
-from critwin.protocol import Fractions
+from critwin.protocol import EveryToken, ForkProtocol, Fractions, Protocol
 from critwin.records import RunDirectory
 from critwin.samplers.markov_string import MarkovString
 from critwin.windows.paper_jump import PaperJump
+from experiments.fork_resampling import ForkResampling
+from experiments.grid_resampling import GridResampling
+from experiments.originals import Drawing
 from experiments.resampling import Resampling
 from experiments.tracker import Silent
 
 PROBLEMS = [Problem(f"p{i}", "?", "1") for i in range(5)]
+FRACTIONS, FORKS = Fractions(n=6), ForkProtocol(half_width=0.2, pilot=6)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two problems of three originals to a part: three parts."""
+    monkeypatch.setattr("experiments.resampling.RESAMPLED_PER_PART", 6)
 
 
 class _Told(Silent):
@@ -33,28 +44,40 @@ class _Told(Silent):
             raise KeyboardInterrupt
 
 
-def resampling(**changes: object) -> Resampling:
+def resampling(protocol: Protocol, **changes: object) -> Resampling:
     parts: dict[str, object] = {
-        "sampler": MarkovString(),
+        "sampler": MarkovString(max_new_tokens=24),
         "problems": PROBLEMS,
         "prompt": PromptTemplate(),
-        "protocol": Fractions(n=6),
         "feature": FinalWord(),
-        "originals_per_problem": 3,
+        "per_problem": 3,
         "seed": 0,
         **changes,
     }
-    return Resampling(**parts)  # type: ignore[arg-type]
+    drawing = Drawing(**parts)  # type: ignore[arg-type]
+    if isinstance(protocol, ForkProtocol):
+        return ForkResampling(drawing=drawing, protocol=protocol)
+    assert isinstance(protocol, Fractions | EveryToken)
+    return GridResampling(drawing=drawing, protocol=protocol)
 
 
-def carry_out(folder: Path, told: _Told, **changes: object) -> RunDirectory:
+def carry_out(
+    folder: Path, told: _Told, protocol: Protocol = FRACTIONS, **changes: object
+) -> RunDirectory:
     directory = RunDirectory(folder)
-    resampling(**changes).carry_out(directory, rule=PaperJump(), tracker=told, progress=told)
+    work = resampling(protocol, **changes)
+    work.carry_out(directory, rule=PaperJump(), tracker=told, progress=told)
     return directory
 
 
-def test_rows_say_what_was_drawn(tmp_path: Path) -> None:
-    run = carry_out(tmp_path, _Told())
+@pytest.mark.parametrize(
+    ("protocol", "kinds"),
+    [(FRACTIONS, {"grid"}), (EveryToken(n=2), {"grid"}), (FORKS, {"fork", "pilot"})],
+)
+def test_rows_say_what_was_drawn(tmp_path: Path, protocol: Protocol, kinds: set[str]) -> None:
+    run = carry_out(tmp_path, _Told(), protocol)
+    assert {row["kind"] for row in run.read("resamples").to_pylist()} == kinds
+    symbols = [*MarkovString().symbols, ""]
     originals = {row["original_id"]: row for row in run.read("originals").to_pylist()}
     assert len(originals) == 15
     for row in run.read("resamples").to_pylist():
@@ -67,6 +90,58 @@ def test_rows_say_what_was_drawn(tmp_path: Path) -> None:
         ended = row["finish_reason"] == "end"
         assert row["position"] + row["tokens_generated"] == len(whole) // 2 + ended
         assert row["text_start"] == 2 * row["position"]
+        assert row["first_token_text"].strip() == symbols[row["first_token"]]
+        left = row["first_token"] != original["token_ids"][row["position"]]
+        assert left or row["kind"] == "grid"
+
+
+def test_every_position_is_resampled(tmp_path: Path) -> None:
+    run = carry_out(tmp_path, _Told(), EveryToken(n=2))
+    drawn = {(r["original_id"], r["position"]) for r in run.read("resamples").to_pylist()}
+    assert drawn == {
+        (row["original_id"], position)
+        for row in run.read("originals").to_pylist()
+        for position in range(len(row["token_ids"]))
+    }
+
+
+def test_plans_say_what_forks_were_drawn_for(tmp_path: Path) -> None:
+    run = carry_out(tmp_path, _Told(), FORKS)
+    plans = {row["original_id"]: row for row in run.read("plans").to_pylist()}
+    resamples = run.read("resamples").to_pandas()
+    for original in run.read("originals").to_pylist():
+        plan, n = plans[original["original_id"]], len(original["token_ids"])
+        own = resamples[resamples["original_id"] == original["original_id"]]
+        for kind, name in (("fork", "main"), ("pilot", "pilot")):
+            drawn = own[own["kind"] == kind]
+            assert plan[f"{name}_forks"] == len(drawn)
+            assert plan[f"{name}_tokens"] == drawn["tokens_generated"].sum()
+        forks = own.loc[own["kind"] == "fork", "position"].value_counts()
+        assert [forks.get(u, 0) for u in range(n)] == plan["forks"]
+        surprisal = [-math.log(p) for p in plan["probability"]]
+        assert surprisal == pytest.approx(original["surprisal"])
+        assert plan["leave_mass"] == pytest.approx(n - sum(plan["probability"]))
+        assert plan["label"] == original["label"]
+        assert plan["half_width_wanted"] == 0.2
+        assert plan["half_width"] == pytest.approx(0.2, rel=0.5)  # a plan is met on average
+        assert plan["cheaper"] in ("forks", "grid")
+
+
+def test_forks_are_redrawn_too(tmp_path: Path) -> None:
+    accounts = resampling(FORKS).carry_out(
+        RunDirectory(tmp_path), rule=PaperJump(), tracker=Silent(), progress=Silent()
+    )
+    assert accounts.facts["rounding"] == {"redrawn": 64, "redrawn_differently": 0}
+
+
+def test_a_sampler_without_a_choice_needs_no_forks(tmp_path: Path) -> None:
+    sure = MarkovString(symbols=("1",), initial=(1.0,), transitions=((1.0, 0.0),), max_new_tokens=5)
+    run = carry_out(tmp_path, _Told(), FORKS, sampler=sure)
+    assert run.read("resamples").num_rows == 0
+    for plan in run.read("plans").to_pylist():
+        assert plan["half_width"] == plan["leave_mass"] == 0
+        assert plan["cheaper"] is None
+        assert plan["met"]
 
 
 def test_unscored_is_neither_right_nor_wrong(tmp_path: Path) -> None:
@@ -79,26 +154,43 @@ def test_unscored_is_neither_right_nor_wrong(tmp_path: Path) -> None:
     assert all(row["unscored"] for row in [*originals, *resamples])
 
 
-def test_stopped_and_started_again_is_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", [FRACTIONS, FORKS])
+def test_stopped_and_started_again_is_the_same(tmp_path: Path, protocol: Protocol) -> None:
     whole, first, second = _Told(), _Told(stop_after=2), _Told()
-    undisturbed = carry_out(tmp_path / "a", whole)
+    undisturbed = carry_out(tmp_path / "a", whole, protocol)
     with pytest.raises(KeyboardInterrupt):
-        carry_out(tmp_path / "b", first)
-    resumed = carry_out(tmp_path / "b", second)
-    for table in ("originals", "resamples"):
+        carry_out(tmp_path / "b", first, protocol)
+    resumed = carry_out(tmp_path / "b", second, protocol)
+    for table in ("originals", *resampling(protocol).tables):
         name = f"{table}.parquet"
         assert (resumed.path / name).read_bytes() == (undisturbed.path / name).read_bytes()
     # what is told after a restart is about the whole run
-    assert len(second.rows) == 3
-    for told, expected in zip(second.rows, whole.rows[2:], strict=True):
-        for key in ("originals_done", "share_with_window"):
-            assert told[key] == expected[key]
+    assert len(whole.rows) == 3
+    (told,) = second.rows
+    for key in told.keys() - {"tokens_per_second"}:
+        assert told[key] == whole.rows[-1][key]
+    assert told["originals_done"] == 15
+    assert ("half_width" in told) == (protocol is FORKS)
+
+
+def test_a_part_that_lacks_a_table_is_made_again(tmp_path: Path) -> None:
+    """A kill may fall between the two tables of a part."""
+    undisturbed = carry_out(tmp_path / "a", _Told(), FORKS)
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(tmp_path / "b", _Told(stop_after=2), FORKS)
+    (tmp_path / "b/.parts/resamples-000001.parquet").unlink()
+    resumed = carry_out(tmp_path / "b", _Told(), FORKS)
+    for table in ("resamples", "plans"):
+        name = f"{table}.parquet"
+        assert (resumed.path / name).read_bytes() == (undisturbed.path / name).read_bytes()
 
 
 def test_originals_do_not_depend_on_the_protocol(tmp_path: Path) -> None:
     few = carry_out(tmp_path / "few", _Told())
-    many = carry_out(tmp_path / "many", _Told(), protocol=Fractions(n=9, fractions=(0.5,)))
+    many = carry_out(tmp_path / "many", _Told(), Fractions(n=9, fractions=(0.5,)))
+    forked = carry_out(tmp_path / "forked", _Told(), FORKS)
     assert few.read("originals").equals(many.read("originals"))
+    assert few.read("originals").equals(forked.read("originals"))
     # and a replicate is the same draw under both
     columns = ["original_id", "position", "replicate", "text"]
 

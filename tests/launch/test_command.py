@@ -52,8 +52,8 @@ def test_without_an_experiment_they_are_listed(arguments: tuple[str, ...], tmp_p
         (("sampler.top_p=1.5",), "sampler.top_p is 1.5; allowed: null or a number in (0, 1]"),
         (("-m", "+zzz=1"), "zzz is 1, but there is no such key; "),
         (
-            ("sampler.n=5,0", "-m"),
-            "cell 1 of 4 (sampler.temperature=0.7 +exp=llm_math sampler.n=0)",
+            ("sampler.pilot=5,-1", "-m"),
+            "cell 1 of 4 (sampler.temperature=0.7 +exp=llm_math sampler.pilot=-1)",
         ),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_bad_config_ends_early(arguments: tuple[str, ...], message: str, tmp_p
 
 def test_a_terminated_run_is_stopped(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "launch", "+exp=llm_math", "tracker=none", "sampler.n=2000"],
+        [sys.executable, "-m", "launch", "+exp=llm_math", "tracker=none", "dataset.n_problems=300"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,

@@ -49,6 +49,15 @@ BAD = {
         ["sampler.fractions", "1.5", "(found 1.5)"],
     ),
     "no fraction": (["sampler.fractions=[]"], ["sampler.fractions", "non-empty"]),
+    "no precision": (
+        ["sampler=forks", "sampler.half_width=null"],
+        ["sampler.half_width is None", "(0, 1) where neither max_forks nor max_tokens is set"],
+    ),
+    "half-width": (["sampler=forks", "sampler.half_width=1"], ["sampler.half_width is 1", "(0, 1"]),
+    "no fork": (["sampler=forks", "sampler.max_forks=0"], ["sampler.max_forks is 0", ">= 1"]),
+    "pilot": (["sampler=forks", "sampler.pilot=-1"], ["sampler.pilot is -1", ">= 0"]),
+    "over": (["sampler=forks", "sampler.over=most"], ["sampler.over is 'most'", "mean, maximum"]),
+    "key of a grid": (["sampler=forks", "sampler.n=5"], ["sampler.n is '5'", "sampler.pilot"]),
     "dtype": (["model.dtype=int3"], ["model.dtype is 'int3'", "bfloat16"]),
     "rule against protocol": (
         ["sampler.fractions=[.1,.5]"],
@@ -143,6 +152,8 @@ def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def refusal(flags, *arguments: str) -> str:
     exp = () if any("exp=" in argument for argument in arguments) else (EXP,)
+    if exp and not any(argument.startswith(("sampler=", "~sampler")) for argument in arguments):
+        exp += ("sampler=fractions",)  # whose keys most cases are about
     with pytest.raises(CritwinError) as caught:
         preflight(flags(*exp, *arguments))
     assert not list(Path().iterdir())
@@ -180,6 +191,6 @@ def test_a_model_folder_without_a_model(sweep: tuple[str, ...], flags) -> None:
 
 
 def test_a_good_config_passes(flags) -> None:
-    plan = preflight(flags(EXP, "sampler.n=5", "originals_per_problem=2"))
+    plan = preflight(flags(EXP, "sampler.pilot=5", "originals_per_problem=2"))
     assert plan.sweep is None
     assert plan.arguments == ()

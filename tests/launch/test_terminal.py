@@ -31,6 +31,7 @@ def trajectory(**changed: object) -> Trajectory:
         "truth": "4",
         "tokens": ("Two", " [red]", " and", " two", "."),
         "windows": ((2, 4),),
+        "position": (0, 2, 5),
         "kept": (0.0, 0.5, 1.0),
         "agreement": (0.1, 0.25, 1.0),
     }
@@ -139,6 +140,7 @@ def test_results_of_a_run(fake, job) -> None:
     assert "[0.100, 0.900]" in told
     assert "A wrong answer with a window" in told
     assert "Two [bold]and⟦ two is four⟧." in told
+    assert "tokens        0    3    6" in told
     assert "kept          0  .43  .86" in told
     assert "A right answer with a window" not in told
     assert "An answer without a window" in told
@@ -155,7 +157,8 @@ def write_originals(
         shared = {"original_id": name, "label": "x"}
         originals.append(shared | {"problem_id": name, "correct": right, "tokens": ["a", "b"]})
         own = shared | {"estimator": "grid", "own": True}
-        curves += [own | {"kept": k, "agreement": a} for k, a in ((0.5, rise), (0.0, 0.0))]
+        points = ((1, 0.5, rise), (0, 0.0, 0.0))
+        curves += [own | {"position": p, "kept": k, "agreement": a} for p, k, a in points]
         windows += [shared | {"position_start": 0, "position_end": 1}] if found else []
     for table, values, schema in (
         ("originals", originals, ORIGINALS),

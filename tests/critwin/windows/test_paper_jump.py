@@ -5,19 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from critwin.curve import Curve
+from critwin.curve import GridCurve
 from critwin.errors import ParameterError
-from critwin.protocol import Fractions
+from critwin.forks import Forks, fork_curve
+from critwin.protocol import EveryToken, ForkProtocol, Fractions
+from critwin.sampler import Path
 from critwin.windows.paper_jump import PaperJump
 
 FOUR = (0.1, 0.3, 0.5, 0.7)
 
 
-def curve(values: list[float], *, fractions: tuple[float, ...] = FOUR, trials: int = 100) -> Curve:
+def curve(
+    values: list[float], *, fractions: tuple[float, ...] = FOUR, trials: int = 100
+) -> GridCurve:
     """A grid curve over 100 tokens with the position that keeps nothing and the exact end."""
     position = np.array([0, *(round(100 * f) for f in fractions), 100])
     agreement = np.array([0.0, *values, 1.0])
-    return Curve(
+    return GridCurve(
         original_id="a",
         label="4",
         own=True,
@@ -64,7 +68,7 @@ def test_fractions_snap_to_the_position_that_was_run() -> None:
     # 7 tokens: fractions .1 .3 .5 .7 keep 0, 2, 3 and 4 tokens
     position = np.array([0, 2, 3, 4, 7])
     agreement = np.array([0.0, 0.1, 0.9, 0.9, 1.0])
-    short = Curve(
+    short = GridCurve(
         original_id="a",
         label="4",
         own=True,
@@ -89,8 +93,27 @@ def test_interval_is_joint_over_the_pairs_compared() -> None:
     assert wide.jump_lower < pairs_alone[0].jump_lower
 
 
+def test_jumps_are_read_off_a_fork_curve_at_the_fractions() -> None:
+    """One token of 20 decides: before it nothing is decided, after it everything is."""
+    probability = np.ones(20)
+    probability[9] = 0.2
+    path = Path(probability)
+    draws = {"position": [10] * 200, "labels": ["4"] * 10 + ["5"] * 190}
+    made = fork_curve(Forks.of("a", "4", path, **draws), "4")
+    (window,) = PaperJump(fractions=FOUR).find(made)
+    # fractions .3 and .5 keep 6 and 10 tokens; p is .2 + .8 * .05 before token 10, then 1
+    assert (window.position_start, window.position_end) == (6, 10)
+    assert window.jump == pytest.approx(1 - 0.24)
+    lower, upper = made.differences([2, 6, 10], [6, 10, 14], joint=True)
+    assert (window.jump_lower, window.jump_upper) == (lower[1], upper[1])
+    assert lower[1] < window.jump < upper[1] < 0.8
+    assert PaperJump(fractions=FOUR, threshold=0.1).find(fork_curve(made.forks, "5")) == []
+
+
 def test_rule_that_looks_where_the_protocol_does_not_go_is_refused() -> None:
     PaperJump(fractions=(0.3, 0.5)).check(Fractions())
+    for everywhere in (EveryToken(), ForkProtocol()):
+        PaperJump(fractions=(0.3, 0.4)).check(everywhere)
     with pytest.raises(ParameterError, match=r"window\.fractions.*missing: \[0\.4\]"):
         PaperJump(fractions=(0.3, 0.4)).check(Fractions())
 

@@ -1,0 +1,96 @@
+"""What the forks of a run decided and cost, in numbers and in rows of the headline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+
+def summarise_forks(plans: pd.DataFrame) -> dict[str, Any]:
+    """Give the fork section of a summary, fit for JSON.
+
+    Args:
+        plans: The plans table, one row or more.
+
+    Returns:
+        leave_mass (mean, lowest, highest of H over originals); half_width (wanted, whether over the
+        mean or the maximum of positions, whether joint; means of what was expected and reached, the
+        largest that was reached, originals whose plan was expected to meet the wanted one); forks
+        and tokens of pilot and plan; cheaper (originals by the protocol that needs fewer tokens for
+        the precision compared; without a choice there is nothing to compare) with the tokens
+        expected of both, summed over the originals compared, and the mean number of draws that the
+        grid needs at each level.
+    """
+    first, mass, reached = plans.iloc[0], plans["leave_mass"], plans["half_width"]
+    compared = plans[plans["cheaper"].notna()]
+    wanted = first["half_width_wanted"]
+    return {
+        "leave_mass": {
+            "mean": float(mass.mean()),
+            "lowest": float(mass.min()),
+            "highest": float(mass.max()),
+        },
+        "half_width": {
+            "wanted": None if pd.isna(wanted) else float(wanted),
+            "over": str(first["over"]),
+            "joint": bool(first["joint"]),
+            "expected": float(plans["half_width_expected"].mean()),
+            "reached": float(reached.mean()),
+            "largest": float(reached.max()),
+            "met": int(plans["met"].sum()),
+        },
+        "forks": int(plans["main_forks"].sum()),
+        "tokens": int(plans["main_tokens"].sum()),
+        "pilot_forks": int(plans["pilot_forks"].sum()),
+        "pilot_tokens": int(plans["pilot_tokens"].sum()),
+        "cheaper": {name: int((compared["cheaper"] == name).sum()) for name in ("forks", "grid")},
+        "compared_tokens": {
+            "forks": float(compared["fork_tokens"].sum()),
+            "grid": float(compared["grid_tokens"].sum()),
+        },
+        "grid_draws": float(compared["grid_draws"].mean()) if len(compared) else None,
+    }
+
+
+def headline_rows(forks: Mapping[str, Any], originals: int, problems: int) -> list[dict[str, Any]]:
+    """Put what forks decided and cost into rows of the headline, in reading order.
+
+    Args:
+        forks: The fork section of a summary.
+        originals: Originals that were forked.
+        problems: Problems that they answer.
+    """
+    mass, half, cheaper = forks["leave_mass"], forks["half_width"], forks["cheaper"]
+    kind = f"95 %, {'joint' if half['joint'] else 'pointwise'}, {half['over']} over positions"
+    wanted = "" if half["wanted"] is None else f"wanted {half['wanted']:g}; "
+    rows = [
+        (
+            "choices in an answer, H",
+            mass["mean"],
+            f"{mass['lowest']:.2f} to {mass['highest']:.2f}; 1 - probability over its tokens",
+        ),
+        ("half-width reached", half["reached"], f"{wanted}{kind}; at most {half['largest']:.3f}"),
+        (
+            "forks per answer",
+            forks["forks"] / originals,
+            f"{forks['tokens']} tokens, and {forks['pilot_tokens']} of the pilot",
+        ),
+    ]
+    compared = cheaper["forks"] + cheaper["grid"]
+    if compared:
+        tokens = forks["compared_tokens"]
+        rows.append(
+            (
+                "  cheaper than a grid as precise",
+                cheaper["forks"] / compared,
+                f"of the answers; {tokens['grid']:.0f} tokens at the paper's fractions",
+            )
+        )
+    empty = {"lower": None, "upper": None}
+    return [
+        {"name": name, "estimate": value, **empty, "n": originals, "problems": problems}
+        | {"note": note}
+        for name, value, note in rows
+    ]

@@ -1,0 +1,90 @@
+"""Forks: how many stand where is planned for each original, and all of them are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pandas as pd
+import pyarrow as pa
+
+from critwin.curve import MeasuredCurve
+from critwin.errors import ParameterError
+from critwin.fork_measuring import Original, measure_forks
+from critwin.fork_tables import plans_table, read_forks
+from critwin.forks import fork_curve
+from critwin.generation import Generation, Prefix, TextSampler
+from critwin.protocol import ForkProtocol
+from critwin.sampler import ForkingSampler
+from experiments.originals import generation
+from experiments.resampling import ResampleRows, Resampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForkResampling(Resampling):
+    """Measures originals by forks.
+
+    Attributes:
+        protocol: Precision, budgets and pilot.
+    """
+
+    protocol: ForkProtocol
+
+    tables: ClassVar[tuple[str, ...]] = ("plans", "resamples")
+
+    def _tables_of(self, originals: list[dict[str, Any]]) -> dict[str, pa.Table]:
+        studied = [
+            Original(row["original_id"], generation(row), row["label"], row["seed"])
+            for row in originals
+        ]
+
+        def label(i: int, samples: Sequence[Generation]) -> list[str]:
+            (labels,) = self._labels([originals[i]], [samples])
+            return labels
+
+        measured = measure_forks(
+            forking(self.sampler), studied, protocol=self.protocol, label=label
+        )
+        rows = ResampleRows(self.sampler)
+        for original, found in zip(originals, measured, strict=True):
+            for kind, forks in (("fork", found.drawn), ("pilot", found.pilot)):
+                for fork in forks:
+                    rows.add(
+                        original,
+                        fork.sample,
+                        kind=kind,
+                        position=fork.token - 1,
+                        replicate=fork.replicate,
+                        label=fork.label,
+                        seed=fork.seed,
+                    )
+        return {"plans": plans_table(measured, self.protocol), "resamples": rows.table()}
+
+    def _own_curves(
+        self, originals: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
+    ) -> list[MeasuredCurve]:
+        counted = read_forks(originals, tables["resamples"], tables["plans"])
+        return [fork_curve(forks, forks.own) for forks in counted]
+
+    def _again(
+        self, samples: Sequence[Generation], rows: Sequence[dict[str, Any]]
+    ) -> list[Generation]:
+        tokens = [row["position"] + 1 for row in rows]
+        return forking(self.sampler).fork(samples, tokens, seeds=[row["seed"] for row in rows])
+
+
+def forking(sampler: TextSampler) -> ForkingSampler[Generation, Prefix]:
+    """Give the sampler as one that can fork.
+
+    Raises:
+        ParameterError: It cannot.
+    """
+    if not isinstance(sampler, ForkingSampler):
+        raise ParameterError(
+            "sampler",
+            "forks",
+            f"fractions or every_token, because {type(sampler).__name__} does not know how "
+            "probable the tokens of its samples are",
+        )
+    return sampler

@@ -1,0 +1,109 @@
+"""Originals of a text sampler, drawn in parts: a kill loses one part at most."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from critwin.feature import UNSCORED, Feature
+from critwin.generation import Generation, TextSampler
+from critwin.problem import Problem
+from critwin.prompt import PromptTemplate
+from critwin.records import ORIGINALS, RunDirectory
+from critwin.seeds import fold_in
+from experiments.tracker import Progress
+
+ORIGINALS_PER_PART = 128
+"""Originals drawn and written together; fixed, so that a restart meets the same parts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """Draws and labels originals.
+
+    Attributes:
+        sampler: The sampler, sampling parameters set.
+        problems: The problems.
+        prompt: How a problem is put to the model.
+        feature: Gives the labels.
+        per_problem: Originals drawn per problem.
+        seed: Folded over identities before it reaches the sampler.
+    """
+
+    sampler: TextSampler
+    problems: Sequence[Problem]
+    prompt: PromptTemplate
+    feature: Feature
+    per_problem: int
+    seed: int
+
+    def carry_out(self, directory: RunDirectory, progress: Progress) -> int:
+        """Write the parts of the originals table that are not there yet, and give their number."""
+        blocks = problem_blocks(len(self.problems), self.per_problem, ORIGINALS_PER_PART)
+        missing = [i for i in range(len(blocks)) if not directory.has_part("originals", i)]
+        done = sum(len(block) for i, block in enumerate(blocks) if i not in missing)
+        total = len(self.problems) * self.per_problem
+        progress.begin("originals", total, unit="originals", done=done * self.per_problem)
+        for i in missing:
+            began = time.perf_counter()
+            rows = self._originals_of([self.problems[k] for k in blocks[i]])
+            seconds = time.perf_counter() - began
+            directory.write_part("originals", i, rows, notes={"seconds": seconds})
+            progress.advance(rows.num_rows)
+        progress.end()
+        return len(blocks)
+
+    def _originals_of(self, block: Sequence[Problem]) -> pa.Table:
+        starts = self.sampler.start([self.prompt.render(problem) for problem in block])
+        replicates = range(self.per_problem)
+        seeds = [
+            [fold_in(self.seed, problem.problem_id, "original", r) for r in replicates]
+            for problem in block
+        ]
+        drawn = self.sampler.resample(starts, seeds=seeds)
+        rows = []
+        for problem, own, own_seeds in zip(block, drawn, seeds, strict=True):
+            truth = self.feature.truth(problem)
+            labels = self.feature.labels([x.text for x in own], problem)
+            for r, (x, label) in enumerate(zip(own, labels, strict=True)):
+                rows.append(
+                    {
+                        "original_id": f"{problem.problem_id}/{r}",
+                        "problem_id": problem.problem_id,
+                        "replicate": r,
+                        "prompt": self.sampler.prompt_text(x.prompt_ids),
+                        "prompt_ids": x.prompt_ids,
+                        "text": x.text,
+                        "token_ids": x.token_ids,
+                        "tokens": self.sampler.tokens(x.token_ids),
+                        "surprisal": x.surprisal,
+                        "label": label,
+                        "truth": truth,
+                        "correct": None if label == UNSCORED or truth is None else label == truth,
+                        "unscored": label == UNSCORED,
+                        "finish_reason": x.finish_reason,
+                        "seed": own_seeds[r],
+                    }
+                )
+        return pa.Table.from_pylist(rows, schema=ORIGINALS)
+
+
+def problem_blocks(problems: int, per_problem: int, originals: int) -> list[range]:
+    """Split the numbers of problems into blocks of about so many originals, whole problems each."""
+    size = max(1, originals // per_problem)
+    return [range(i, min(i + size, problems)) for i in range(0, problems, size)]
+
+
+def generation(row: dict[str, Any]) -> Generation:
+    """Give the sample that a row of the originals table holds."""
+    return Generation(
+        prompt_ids=tuple(row["prompt_ids"]),
+        token_ids=tuple(row["token_ids"]),
+        surprisal=tuple(row["surprisal"]),
+        text=row["text"],
+        finish_reason=row["finish_reason"],
+    )

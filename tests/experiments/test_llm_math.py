@@ -1,0 +1,206 @@
+"""A run by forks on exact strings, from its draws to its page."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from critwin.curve import curves_table
+from critwin.errors import ParameterError
+from critwin.feature import UNSCORED
+from critwin.features.final_word import FinalWord
+from critwin.fork_tables import attribution_table, read_forks
+from critwin.forks import fork_curve, fork_curves
+from critwin.page_data import SHOWN_PER_POSITION, SHOWN_TOKENS, page_data
+from critwin.problems.arithmetic import ArithmeticProblems
+from critwin.prompt import PromptTemplate
+from critwin.protocol import ForkProtocol, Fractions
+from critwin.records import ATTRIBUTION, CURVES, PLANS, RunDirectory
+from critwin.samplers.markov_string import MarkovString
+from critwin.windows.paper_jump import PaperJump
+from experiments.experiment import carry_out, is_complete
+from experiments.llm_math import LlmMath
+from experiments.tracker import Silent
+
+CHAIN = MarkovString(max_new_tokens=20)
+
+
+def experiment(**changes: object) -> LlmMath:
+    parts: dict[str, object] = {
+        "model": CHAIN,
+        "dataset": ArithmeticProblems(n_problems=6),
+        "prompt": PromptTemplate(),
+        "sampler": ForkProtocol(half_width=0.15, pilot=8),
+        "feature": FinalWord(),
+        "window": PaperJump(),
+        "originals_per_problem": 2,
+        **changes,
+    }
+    return LlmMath(**parts)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    directory = RunDirectory(tmp_path_factory.mktemp("forked"))
+    silent = Silent()
+    carry_out(experiment(), directory, config="", tracker=silent, progress=silent)
+    assert is_complete(directory, experiment().products)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def tables(run: RunDirectory) -> dict[str, pd.DataFrame]:
+    names = ("originals", "resamples", "plans", "curves", "windows", "attribution")
+    return {name: run.read(name).to_pandas() for name in names}
+
+
+def test_tables_have_their_schemas(run: RunDirectory) -> None:
+    for name, schema in (("curves", CURVES), ("plans", PLANS), ("attribution", ATTRIBUTION)):
+        assert run.read(name).schema.equals(schema)
+
+
+def test_every_label_has_a_value_at_every_position(tables: dict[str, pd.DataFrame]) -> None:
+    curves = tables["curves"]
+    assert set(curves["estimator"]) == {"forks"}
+    lengths = tables["originals"].set_index("original_id")["token_ids"].map(len)
+    for (name, label), rows in curves.groupby(["original_id", "label"], sort=False):
+        assert rows["position"].tolist() == list(range(lengths[name] + 1)), label
+    assert set(curves[curves["label"] == UNSCORED]["original_id"]) == set(lengths.index)
+    total = curves.groupby(["original_id", "position"])["agreement"].sum()
+    np.testing.assert_allclose(total, 1, atol=1e-9)
+
+
+def test_intervals_hold_the_exact_law(tables: dict[str, pd.DataFrame]) -> None:
+    """Of whole curves: positions of one original share their forks, so originals are counted."""
+    ids = tables["originals"].set_index("original_id")["token_ids"]
+    own = tables["curves"][tables["curves"]["own"]]
+    held = []
+    for name, rows in own.groupby("original_id"):
+        column = CHAIN.symbols.index(rows["label"].iloc[0])
+        kept = [[int(i) for i in ids[name][:p]] for p in rows["position"]]
+        exact = np.array([CHAIN.last_symbol_law(prefix)[column] for prefix in kept])
+        inside = (rows["lower"] - 1e-9 <= exact) & (exact <= rows["upper"] + 1e-9)
+        held.append(inside.mean())
+    # pointwise .95 at the least, and .99 as simulated: less than .9 over 12 originals is no chance
+    assert np.mean(held) > 0.9
+
+
+def test_curves_windows_and_attribution_come_from_the_records_alone(
+    run: RunDirectory, tables: dict[str, pd.DataFrame]
+) -> None:
+    forks = read_forks(tables["originals"], tables["resamples"], tables["plans"])
+    curves = curves_table([curve for counts in forks for curve in fork_curves(counts)])
+    assert curves.equals(run.read("curves"))
+    found = [w for f in forks for w in PaperJump().find(fork_curve(f, f.own))]
+    assert [w.position_end for w in found] == tables["windows"]["position_end"].tolist()
+    assert found
+    arguments = (tables[name] for name in ("originals", "resamples", "windows"))
+    assert attribution_table(forks, *arguments).equals(run.read("attribution"))
+
+
+def test_the_pilot_is_counted_nowhere(tables: dict[str, pd.DataFrame]) -> None:
+    resamples = tables["resamples"]
+    pilots = resamples.assign(label=resamples["label"].where(resamples["kind"] == "fork", "never"))
+    counted = read_forks(tables["originals"], resamples, tables["plans"])
+    again = read_forks(tables["originals"], pilots, tables["plans"])
+    assert (resamples["kind"] == "pilot").any()
+    for one, other in zip(counted, again, strict=True):
+        assert one.labels == other.labels
+        np.testing.assert_array_equal(one.counts, other.counts)
+
+
+def test_attribution_says_what_each_forked_token_did(tables: dict[str, pd.DataFrame]) -> None:
+    own = tables["curves"][tables["curves"]["own"]].set_index(["original_id", "position"])
+    originals = tables["originals"].set_index("original_id")
+    drawn = tables["resamples"][tables["resamples"]["kind"] == "fork"]
+    counts = drawn.groupby(["original_id", "position"]).size()
+    rows = tables["attribution"]
+    assert len(rows) == len(counts)
+    inside = 0
+    for row in rows.to_dict("records"):
+        name, at = row["original_id"], row["position"]
+        step = own.loc[(name, at + 1), "agreement"] - own.loc[(name, at), "agreement"]
+        assert row["jump"] == pytest.approx(step)
+        assert row["jump_lower"] - 1e-9 <= row["jump"] <= row["jump_upper"] + 1e-9
+        assert row["token"] == originals.loc[name, "tokens"][at]
+        others = row["alternatives"]
+        assert row["forks"] == counts[name, at] == sum(other["forks"] for other in others)
+        for other in others:
+            assert other["token_id"] != row["token_id"]
+            assert other["forks"] == sum(one["forks"] for one in other["labels"])
+        assert [o["forks"] for o in others] == sorted((o["forks"] for o in others), reverse=True)
+        inside += row["window"]
+    # a window's jump is the sum of those of its tokens
+    for window in tables["windows"].to_dict("records"):
+        owned = rows[(rows["original_id"] == window["original_id"]) & rows["window"]]
+        assert owned["jump"].sum() == pytest.approx(window["jump"])
+        assert owned["position"].between(window["position_start"], window["position_end"]).all()
+    assert 0 < inside < len(rows)
+
+
+def test_the_summary_says_what_forks_decided(
+    run: RunDirectory, tables: dict[str, pd.DataFrame]
+) -> None:
+    summary: Any = run.read_json("summary")
+    plans, forks = tables["plans"], summary["forks"]
+    assert forks["leave_mass"]["mean"] == pytest.approx(plans["leave_mass"].mean())
+    assert forks["leave_mass"]["highest"] == plans["leave_mass"].max()
+    assert forks["half_width"]["wanted"] == 0.15
+    assert forks["half_width"]["reached"] == pytest.approx(plans["half_width"].mean())
+    generated = tables["resamples"].groupby("kind")["tokens_generated"].sum()
+    assert (forks["tokens"], forks["pilot_tokens"]) == (generated["fork"], generated["pilot"])
+    assert sum(forks["cheaper"].values()) == plans["cheaper"].notna().sum()
+    rows = {row["name"].strip(): row for row in summary["headline"]}
+    assert rows["forks per answer"]["estimate"] == pytest.approx(plans["main_forks"].mean())
+    assert "wanted 0.15; 95 %, pointwise, mean" in rows["half-width reached"]["note"]
+    assert rows["choices in an answer, H"]["n"] == len(plans)
+    provenance: Any = run.read_json("provenance")
+    drawn = tables["originals"]["token_ids"].map(len).sum() + generated.sum()
+    assert provenance["tokens_generated"] == drawn
+
+
+def test_the_page_shows_what_flipped(tables: dict[str, pd.DataFrame]) -> None:
+    names = ("originals", "curves", "windows", "resamples", "attribution")
+    data = page_data(**{name: tables[name] for name in names})
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    curves = tables["curves"].set_index(["original_id", "label"])
+    for one in data["originals"]:
+        assert one["estimator"] == "forks"
+        assert 0 < len(one["forked"]) <= SHOWN_TOKENS
+        assert set(one["draws"]) == set(one["forked"])
+        for position, draws in one["draws"].items():
+            # labels take turns, and the own one is the last to have its first
+            labels = list(dict.fromkeys(drawn["label"] for drawn in draws))
+            assert one["label"] not in labels[:-1]
+            assert len(draws) <= SHOWN_PER_POSITION
+            drawn = sum(drawn["count"] for drawn in draws)
+            assert drawn <= one["forked"][position]["forks"]
+        for curve in one["curves"]:
+            whole = curves.loc[(one["id"], curve["label"]), "agreement"].to_numpy()
+            at = np.searchsorted(curve["position"], np.arange(len(whole)), side="right") - 1
+            np.testing.assert_allclose(np.array(curve["agreement"])[at], whole, atol=2e-3)
+
+
+def test_jumps_of_fork_curves_are_those_of_single_tokens(tables: dict[str, pd.DataFrame]) -> None:
+    names = ("originals", "curves", "windows", "resamples", "attribution")
+    shown = page_data(**{name: tables[name] for name in names})["originals"]
+    largest = tables["attribution"].groupby("original_id")["jump"].max()
+    for one in shown:
+        assert one["jump"] == pytest.approx(max(largest[one["id"]], 0), abs=1e-4)
+
+
+def test_figures_are_drawn(run: RunDirectory) -> None:
+    drawn = {path.name for path in (run.path / "figures").iterdir()}
+    assert {"mean_curves.png", "window_positions.pdf", "trajectory.png"} <= drawn
+
+
+def test_a_sampler_that_cannot_fork_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.fork_resampling.ForkingSampler", ())
+    message = r"sampler is 'forks'; allowed: fractions or every_token, because MarkovString"
+    with pytest.raises(ParameterError, match=message):
+        experiment().check()
+    experiment(sampler=Fractions()).check()
