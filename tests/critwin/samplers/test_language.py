@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,13 @@ def test_stop_string_ends_a_generation_across_the_cut(tiny_letters: Path) -> Non
     direct = [x for x in again if x.text.startswith("ab")]
     assert direct
     assert all(x.text == "ab" and x.finish_reason == "stop" for x in direct)
+    # a sample that was stopped is followed up to its stop, and no further
+    known = sampler.observe(stopped, [1] * len(stopped), seeds=[0] * len(stopped))
+    blind = [replace(prefix, origin=None) for prefix in known]
+    seeds = [[fold_in(2, i, r) for r in range(4)] for i in range(len(known))]
+    found = [sampler.resample(prefixes, seeds=seeds) for prefixes in (known, blind)]
+    ends = [[(x.token_ids, x.finish_reason) for own in xs for x in own] for xs in found]
+    assert ends[0] == ends[1]
 
 
 def test_stop_string_of_the_embedded_model() -> None:
