@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from critwin.sampler import Level, Sampler
@@ -41,13 +41,21 @@ class Prefix:
         prompt_ids: Token ids of the prompt.
         token_ids: Token ids kept; their number is the observation's level.
         surprisal: Surprisal of each kept token, in nats.
-        whole: The generation itself where all of it was kept, else None.
+        origin: The generation that was cut, where there is one. A sampler may use it to save work
+            where draws happen to follow it; what is drawn does not depend on it.
     """
 
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...] = ()
     surprisal: tuple[float, ...] = ()
-    whole: Generation | None = None
+    origin: Generation | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def whole(self) -> Generation | None:
+        """The generation itself where all of it was kept, else None."""
+        if self.origin is None or self.level < len(self.origin.token_ids):
+            return None
+        return self.origin
 
     @property
     def level(self) -> Level:
@@ -92,5 +100,4 @@ def truncate(x: Generation, level: Level) -> Prefix:
     """
     if level < 0:
         raise ValueError(f"level is {level}; allowed: >= 0")
-    prefix = Prefix(x.prompt_ids, x.token_ids[:level], x.surprisal[:level])
-    return replace(prefix, whole=x) if level >= len(x.token_ids) else prefix
+    return Prefix(x.prompt_ids, x.token_ids[:level], x.surprisal[:level], origin=x)

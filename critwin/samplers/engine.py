@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from critwin.errors import ModelError
+from critwin.samplers.following import KnownPath, surprisals_along
 from critwin.samplers.memory import fitting_rows, free_bytes, is_out_of_memory
 from critwin.samplers.stream import PER_GROUP, Family, Stream, families_of, shares
 from critwin.samplers.teacher_forcing import SequenceStore, batches
-from critwin.samplers.token_law import Drawn, Request, TokenLaw
+from critwin.samplers.token_law import Drawn, Request, Row, TokenLaw
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,26 +67,51 @@ class Engine:
         Raises:
             ValueError: A request excludes a token that had probability 1.
         """
-        results: list[dict[int, Drawn]] = [{} for _ in requests]
         room = memory or free_bytes(self.model.device) // 2
         self.store.room = room // 4
+        results: list[dict[int, Drawn]] = [{} for _ in requests]
+        waiting = self._follow(requests, law, results)
         limit = rows
-        while families := families_of(requests, results):
-            limit = limit or self._row_limit(room // 2, families, requests)
+        while waiting:
+            limit = limit or self._row_limit(room // 2, waiting)
             try:
-                self._decode(families, requests, law, limit, results)
+                self._decode(families_of(waiting), law, limit, results)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or limit == 1:
                     raise
                 limit = max(1, limit // 2)
                 self.halvings += 1
                 self.store.clear()
+            waiting = [row for row in waiting if row.draw not in results[row.number]]
         return [[found[i] for i in range(len(found))] for found in results]
+
+    def _follow(
+        self, requests: Sequence[Request], law: TokenLaw, results: list[dict[int, Drawn]]
+    ) -> list[Row]:
+        """Let draws follow known samples, without the model; give what is left to be decoded."""
+        import torch
+
+        rows: list[Row] = []
+        known: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
+        for number, request in enumerate(requests):
+            if request.kept < len(request.sample_ids) and request.excluded is None:
+                known.setdefault((request.prompt_ids, request.sample_ids), []).append(number)
+            else:
+                rows += [Row(request, number, d, request.kept) for d in range(len(request.seeds))]
+        with torch.inference_mode():
+            for batch in batches(sorted(known, key=_length), _length):
+                states = self.store.of([prompt_ids + ids for prompt_ids, ids in batch])
+                for sample, state in zip(batch, states, strict=True):
+                    path = KnownPath.of(state.logits, *sample, law)
+                    for number in known[sample]:
+                        left, done = path.follow(requests[number], number)
+                        rows += left
+                        results[number] |= done
+        return rows
 
     def _decode(
         self,
         families: Sequence[Family],
-        requests: Sequence[Request],
         law: TokenLaw,
         limit: int,
         results: list[dict[int, Drawn]],
@@ -100,11 +126,9 @@ class Engine:
             if len(lanes) > 1:
                 torch.set_num_threads(1)
             with torch.inference_mode():
-                stream = Stream(
-                    self, self.model.device, requests, lane, law, max(1, limit // len(lanes))
-                )
-                for (request, draw), drawn in stream.finish():
-                    results[request][draw] = drawn
+                stream = Stream(self, self.model.device, lane, law, max(1, limit // len(lanes)))
+                for row, drawn in stream.finish():
+                    results[row.number][row.draw] = row.behind(drawn)
 
         if len(lanes) == 1:
             work(lanes[0])
@@ -115,28 +139,26 @@ class Engine:
         finally:
             torch.set_num_threads(cores)
 
-    def log_probabilities(
-        self, sequences: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], law: TokenLaw
+    def surprisals(
+        self, samples: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], law: TokenLaw
     ) -> list[list[float]]:
-        """Give the log-probability of each token of samples, by one pass each.
+        """Give the surprisal of each token of samples, in nats, by one pass each.
 
         Args:
-            sequences: Prompt ids and sample ids of each sample.
+            samples: Prompt ids and sample ids of each sample.
             law: What tokens are drawn from.
-
-        Returns:
-            For each sample its tokens' log-probabilities in nats.
         """
         import torch
 
         found: dict[int, list[float]] = {}
-        order = sorted(range(len(sequences)), key=lambda i: len(sequences[i][0] + sequences[i][1]))
+        lengths = [_length(sample) for sample in samples]
         with torch.inference_mode():
-            for batch in batches(order, lambda i: len(sequences[i][0] + sequences[i][1])):
-                states = self.store.of([sequences[i][0] + sequences[i][1] for i in batch])
+            order = sorted(range(len(samples)), key=lengths.__getitem__)
+            for batch in batches(order, lengths.__getitem__):
+                states = self.store.of([samples[i][0] + samples[i][1] for i in batch])
                 for i, state in zip(batch, states, strict=True):
-                    found[i] = law.of_path(state.logits, *sequences[i])
-        return [found[i] for i in range(len(sequences))]
+                    found[i] = surprisals_along(law.along(state.logits, *samples[i]), samples[i][1])
+        return [found[i] for i in range(len(samples))]
 
     def _check(self, ids: tuple[int, ...], expected: Tensor) -> None:
         """Refuse a model that does not give the same logits here as by full recomputation.
@@ -145,13 +167,14 @@ class Engine:
         and rotary angles have the digits of float32 in models of float64 too.
 
         Raises:
-            ModelError: They differ.
+            ModelError: They differ, or a layer does not say which window it has.
         """
         import torch
 
-        from critwin.samplers.shared_attention import SharedRows
+        from critwin.samplers.shared_attention import SharedRows, check_windows
 
         with torch.inference_mode():
+            check_windows(self.model, ids)
             [whole] = self.store.of([ids])
             found = [whole.logits]
             cuts = [len(ids) // 3 + 1, len(ids) // 2 + 1]
@@ -188,14 +211,14 @@ class Engine:
         logits: Tensor = output.logits[:, -1]
         return logits
 
-    def _row_limit(self, room: int, families: Sequence[Family], requests: Sequence[Request]) -> int:
-        longest = families[0].ids
+    def _row_limit(self, room: int, rows: Sequence[Row]) -> int:
+        longest = max((row.request.ids for row in rows), key=len)
         [state] = self.store.of([longest])
         return fitting_rows(
             room,
             self.model.device,
             per_token=state.token_bytes,
-            columns=max(r.limit - len(r.kept_ids) for r in requests),
+            columns=max(row.left for row in rows),
             shared=len(longest) / PER_GROUP,
             logits=state.logits.shape[1],
         )
@@ -205,7 +228,12 @@ def _probe(model: Any) -> tuple[int, ...]:
     """Give token ids to try a model on, as many as it takes."""
     config = model.config.get_text_config()
     length = min(PROBE, getattr(config, "max_position_embeddings", PROBE))
-    return tuple(7 * i % config.vocab_size for i in range(1, length + 1))
+    return tuple(i * i % config.vocab_size for i in range(1, length + 1))
+
+
+def _length(sample: tuple[tuple[int, ...], tuple[int, ...]]) -> int:
+    prompt_ids, sample_ids = sample
+    return len(prompt_ids) + len(sample_ids)
 
 
 def _recomputed(model: Any, ids: tuple[int, ...]) -> Tensor:

@@ -132,7 +132,14 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
         limits = [self._limit(prefix) for prefix in y]
         open_ = [i for i, p in enumerate(y) if p.whole is None and p.level < limits[i]]
         requests = [
-            Request(y[i].prompt_ids, y[i].token_ids, limits[i], tuple(seeds[i])) for i in open_
+            Request(
+                prompt_ids=y[i].prompt_ids,
+                sample_ids=_known(y[i]),
+                kept=y[i].level,
+                limit=limits[i],
+                seeds=tuple(seeds[i]),
+            )
+            for i in open_
         ]
         by_item = dict(zip(open_, self._decode(requests), strict=True))
         return [
@@ -143,8 +150,8 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
     def paths(self, x: Sequence[Generation]) -> list[Path]:
         """Give the probability of each token that was drawn, by one teacher-forced pass each."""
         sequences = [(g.prompt_ids, g.token_ids) for g in x]
-        found = self._loaded.decoder.log_probabilities(sequences, self._law())
-        return [Path(np.exp(np.array(own, dtype=np.float64))) for own in found]
+        found = self._loaded.decoder.surprisals(sequences, self._law())
+        return [Path(np.exp(-np.array(own, dtype=np.float64))) for own in found]
 
     def fork(
         self, x: Sequence[Generation], position: Sequence[int], *, seeds: Sequence[int]
@@ -162,7 +169,8 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
         requests = [
             Request(
                 prompt_ids=prefix.prompt_ids,
-                kept_ids=prefix.token_ids,
+                sample_ids=g.token_ids,
+                kept=prefix.level,
                 limit=self._limit(prefix),
                 seeds=tuple(seeds[item] for item in items),
                 excluded=g.token_ids[at - 1],
@@ -247,6 +255,14 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
         return [
             Generation(prefix.prompt_ids, prefix.token_ids, prefix.surprisal, text, "length")
         ] * count
+
+
+def _known(prefix: Prefix) -> tuple[int, ...]:
+    """Give the tokens of a sample that begins with the prefix."""
+    origin = prefix.origin
+    if origin is None or origin.token_ids[: prefix.level] != prefix.token_ids:
+        return prefix.token_ids
+    return origin.token_ids
 
 
 def _render(tokenizer: Any, prompt: Prompt) -> tuple[int, ...]:

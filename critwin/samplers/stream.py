@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from critwin.samplers.token_draws import TokenDraws
-from critwin.samplers.token_law import Drawn, Request, TokenLaw
+from critwin.samplers.token_law import Drawn, Row, TokenLaw
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ class Family:
     """Draws that wait, all of them beginning inside of one sequence."""
 
     ids: tuple[int, ...]
-    waiting: deque[tuple[int, int]] = field(default_factory=deque)
+    waiting: deque[Row] = field(default_factory=deque)
 
 
 class Stream:
@@ -53,14 +53,13 @@ class Stream:
         self,
         engine: Decoding,
         device: torch.device,
-        requests: Sequence[Request],
         families: Sequence[Family],
         law: TokenLaw,
         limit: int,
     ) -> None:
         from critwin.samplers.shared_attention import SharedRows
 
-        self.engine, self.requests, self.law = engine, requests, law
+        self.engine, self.law = engine, law
         self.families = list(families)
         self.device = device
         self.stride = STRIDE.get(self.device.type, STRIDE_ELSEWHERE)
@@ -69,12 +68,12 @@ class Stream:
         groups = max(1, min(limit // per_group, needed))
         self.shared = SharedRows(groups, per_group, self.device)
         self.owner: list[Family | None] = [None] * groups
-        self.work: list[tuple[int, int] | None] = [None] * (groups * per_group)
+        self.work: list[Row | None] = [None] * (groups * per_group)
         self.states: dict[tuple[int, ...], Sequenced] = {}
 
-    def finish(self) -> Iterator[tuple[tuple[int, int], Drawn]]:
-        """Decode to the end and give each draw as it finishes."""
-        width = max(r.limit - len(r.kept_ids) for r in self.requests) + self.stride
+    def finish(self) -> Iterator[tuple[Row, Drawn]]:
+        """Decode to the end and give each row as it finishes."""
+        width = max(row.left for family in self.families for row in family.waiting) + self.stride
         first = self._state(self.families[0])
         self.draws = TokenDraws(
             len(self.work),
@@ -87,10 +86,10 @@ class Stream:
         while True:
             ended = [slot for slot in self.draws.finished() if self.work[slot] is not None]
             for slot, drawn in zip(ended, self.draws.take(ended), strict=True):
-                identity = self.work[slot]
-                assert identity is not None
+                row = self.work[slot]
+                assert row is not None
                 self.work[slot] = None
-                yield identity, drawn
+                yield row, drawn
             self._arrange()
             if not any(self.work):
                 return
@@ -110,7 +109,7 @@ class Stream:
             self._lay_out(most)
 
     def _going(self) -> list[int]:
-        return [slot for slot, identity in enumerate(self.work) if identity is not None]
+        return [slot for slot, row in enumerate(self.work) if row is not None]
 
     def _lay_out(self, per_group: int) -> None:
         """Bring the rows that are drawing into groups of so many rows."""
@@ -173,51 +172,48 @@ class Stream:
         """Let slots begin where their requests were cut: the first logits are known there."""
         import torch
 
-        draws, logits = [], []
+        rows, logits = [], []
         for slot in slots:
-            family, identity = self.owner[slot // self.shared.per_group], self.work[slot]
+            family, row = self.owner[slot // self.shared.per_group], self.work[slot]
             assert family is not None
-            assert identity is not None
-            request = self.requests[identity[0]]
-            draws.append((request, identity[1]))
-            logits.append(self._state(family).logits[len(request.ids) - 1])
+            assert row is not None
+            rows.append(row)
+            logits.append(self._state(family).logits[row.start - 1])
         self.logits[torch.tensor(slots, device=self.device)] = torch.stack(logits)
-        self.draws.admit(slots, draws)
+        self.draws.admit(slots, rows)
         self.shared.admit(
             slots,
-            starts=[len(request.ids) for request, _ in draws],
-            ends=[len(request.prompt_ids) + request.limit for request, _ in draws],
+            starts=[row.start for row in rows],
+            ends=[row.start + row.left for row in rows],
         )
 
 
-def families_of(requests: Sequence[Request], done: Sequence[dict[int, Drawn]]) -> list[Family]:
-    """Put draws that begin inside of one sequence together; the longest sequences come first.
+def families_of(rows: Sequence[Row]) -> list[Family]:
+    """Put rows that begin inside of one sequence together; the longest sequences come first.
 
     A sequence stands right before those that it begins when they are sorted.
     """
     found: list[Family] = []
     at: dict[tuple[int, ...], Family] = {}
-    for ids in sorted({request.ids for request in requests}, reverse=True):
+    ids_of = {row.number: row.request.ids for row in rows}
+    for ids in sorted(set(ids_of.values()), reverse=True):
         if not found or found[-1].ids[: len(ids)] != ids:
             found.append(Family(ids))
         at[ids] = found[-1]
-    # early cuts have most to draw, so they begin first
-    for i in sorted(range(len(requests)), key=lambda i: len(requests[i].ids)):
-        missing = [(i, d) for d in range(len(requests[i].seeds)) if d not in done[i]]
-        at[requests[i].ids].waiting.extend(missing)
-    return sorted(
-        (family for family in found if family.waiting), key=lambda f: len(f.ids), reverse=True
-    )
+    # those that have most to draw begin first
+    for row in sorted(rows, key=lambda row: row.start):
+        at[ids_of[row.number]].waiting.append(row)
+    return sorted(found, key=lambda family: len(family.ids), reverse=True)
 
 
 def shares(families: Sequence[Family], count: int) -> list[list[Family]]:
-    """Deal the draws of every family out, so that all shares are worked off in the same time."""
+    """Deal the rows of every family out, so that all shares are worked off in the same time."""
     parts: list[list[Family]] = [[] for _ in range(count)]
     dealt = 0
     for family in families:
         own = [Family(family.ids) for _ in parts]
-        for identity in family.waiting:
-            own[dealt % count].waiting.append(identity)
+        for row in family.waiting:
+            own[dealt % count].waiting.append(row)
             dealt += 1
         for part, mine in zip(parts, own, strict=True):
             if mine.waiting:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from critwin.generation import FinishReason
-from critwin.samplers.token_law import NO_TOKEN, Drawn, Request, TokenLaw
+from critwin.samplers.token_law import NO_TOKEN, Drawn, Row, TokenLaw
 from critwin.seeds import uniforms
 
 if TYPE_CHECKING:
@@ -64,28 +64,30 @@ class TokenDraws:
         self.seen = torch.zeros(shape, dtype=torch.bool, device=device)
         self.next = torch.zeros((slots, 1), dtype=torch.int64, device=device)
 
-    def admit(self, slots: Sequence[int], draws: Sequence[tuple[Request, int]]) -> None:
-        """Give slots new draws, each a request and the number of its seed."""
+    def admit(self, slots: Sequence[int], rows: Sequence[Row]) -> None:
+        """Give slots new rows."""
         import torch
 
         at = torch.tensor(slots, dtype=torch.int64, device=self.device)
-        self.seeds[slots] = [request.seeds[i] for request, i in draws]
-        self.step_of[slots] = [len(request.kept_ids) for request, _ in draws]
-        budget = [request.limit - len(request.kept_ids) for request, _ in draws]
-        excluded = [-1 if r.excluded is None else r.excluded for r, _ in draws]
+        self.seeds[slots] = [row.request.seeds[row.draw] for row in rows]
+        self.step_of[slots] = [row.kept for row in rows]
+        budget = [row.left for row in rows]
+        excluded = [-1 if (token := row.request.excluded) is None else token for row in rows]
         given = torch.tensor([budget, excluded], device=self.device)
         self.budget[at], self.excluded[at] = given[0], given[1]
         self.age[at] = self.length[at] = self.reason[at] = 0
         self.certain[at] = False
         if self.law.stop:
             reach = self.law.reach
-            ids = [request.kept_ids[-reach:] for request, _ in draws]
+            ids = [row.request.sample_ids[max(row.kept - reach, 0) : row.kept] for row in rows]
             tails = [[NO_TOKEN] * (reach - len(own)) + list(own) for own in ids]
             self.tail[at] = torch.tensor(tails, device=self.device)
         if self.law.remembers:
             self.seen[at] = False
-            for slot, (request, _) in zip(slots, draws, strict=True):
-                self.seen[slot, torch.tensor(request.ids, device=self.device)] = True
+            for slot, row in zip(slots, rows, strict=True):
+                self.seen[slot, torch.tensor(row.request.ids[: row.start], device=self.device)] = (
+                    True
+                )
         self.fresh += [slot for slot, token in zip(slots, excluded, strict=True) if token >= 0]
 
     def step(self, logits: torch.Tensor) -> None:

@@ -22,22 +22,62 @@ class Request:
 
     Attributes:
         prompt_ids: Token ids of the prompt.
-        kept_ids: Token ids of the sample that are given.
+        sample_ids: Token ids of a sample that begins with the prefix. What stands behind the prefix
+            has no influence on the draws; those that happen to follow it share its computation.
+        kept: Number of token ids of the sample that are given.
         limit: Tokens of the sample at most, the kept ones included; more than are kept.
         seeds: One seed per draw.
         excluded: Token that the first draw of each must not give; the others are renormalised.
     """
 
     prompt_ids: tuple[int, ...]
-    kept_ids: tuple[int, ...]
+    sample_ids: tuple[int, ...]
+    kept: int
     limit: int
     seeds: tuple[int, ...]
     excluded: int | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Prompt and kept tokens."""
-        return self.prompt_ids + self.kept_ids
+        """Prompt and sample."""
+        return self.prompt_ids + self.sample_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One draw of a request.
+
+    Attributes:
+        request: The request.
+        number: Its number among the requests.
+        draw: Number of the draw's seed.
+        kept: Tokens of the request's sample that the draw begins with: those that were kept, and
+            those that it is known to have followed.
+        followed: Surprisals of the latter, in nats.
+    """
+
+    request: Request
+    number: int
+    draw: int
+    kept: int
+    followed: tuple[float, ...] = ()
+
+    @property
+    def start(self) -> int:
+        """Tokens that stand before what is drawn, the prompt included."""
+        return len(self.request.prompt_ids) + self.kept
+
+    @property
+    def left(self) -> int:
+        """Tokens that may be drawn."""
+        return self.request.limit - self.kept
+
+    def behind(self, drawn: Drawn) -> Drawn:
+        """Give the draw of the request: the tokens that were followed, then those drawn."""
+        if not self.followed:
+            return drawn
+        ids = self.request.sample_ids[self.request.kept : self.kept]
+        return Drawn(ids + drawn.token_ids, self.followed + drawn.surprisal, drawn.finish_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +148,26 @@ class TokenLaw:
             scores = warper(none, scores)
         return scores.log_softmax(dim=1)
 
-    def of_path(
-        self, logits: torch.Tensor, prompt_ids: Sequence[int], token_ids: Sequence[int]
-    ) -> list[float]:
-        """Give the log-probability of each token of a sample.
+    def along(
+        self, logits: torch.Tensor, prompt_ids: Sequence[int], sample_ids: Sequence[int]
+    ) -> torch.Tensor:
+        """Give the log-probabilities from which each token of a sample was drawn, shape (n, V).
 
         Args:
             logits: What the model gave after each token of prompt and sample, shape (L, V).
             prompt_ids: Token ids of the prompt.
-            token_ids: Token ids of the sample.
+            sample_ids: Token ids of the sample, length n.
         """
         import torch
 
-        begin, end = len(prompt_ids), len(prompt_ids) + len(token_ids)
+        begin, end = len(prompt_ids), len(prompt_ids) + len(sample_ids)
         seen = None
         if self.remembers:
-            ids = torch.tensor([*prompt_ids, *token_ids], device=logits.device)
+            ids = torch.tensor([*prompt_ids, *sample_ids], device=logits.device)
             first = torch.full((logits.shape[1],), end, device=logits.device)
             first.scatter_reduce_(0, ids, torch.arange(end, device=logits.device), "amin")
             seen = first < torch.arange(begin, end, device=logits.device)[:, None]
-        drawn = torch.tensor(token_ids, device=logits.device)[:, None]
-        scores = self.log_probabilities(logits[begin - 1 : end - 1], seen)
-        found: list[float] = scores.gather(1, drawn)[:, 0].tolist()
-        return found
+        return self.log_probabilities(logits[begin - 1 : end - 1], seen)
 
     @cached_property
     def _warpers(self) -> list[Any]:
@@ -148,9 +185,9 @@ class TokenLaw:
     @cached_property
     def stops(self) -> Any:
         """The stop strings, matched on token ids as `generate` does; None where there are none."""
-        from critwin.samplers.stop_strings import StopStrings
+        from critwin.samplers.stop_strings import stop_strings_of
 
-        return StopStrings(self.tokenizer, list(self.stop)) if self.stop else None
+        return stop_strings_of(self.tokenizer, self.stop) if self.stop else None
 
     @property
     def reach(self) -> int:
