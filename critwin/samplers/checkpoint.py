@@ -60,6 +60,8 @@ def load(
     device = _device(device)
     folder = local_folder(path)
     where = {} if revision is None else {"revision": revision}
+    # grouped products of experts know no float64
+    experts = {"experts_implementation": "eager"} if dtype == "float64" else {}
     source = str(folder or path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
@@ -71,15 +73,15 @@ def load(
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             **where,
+            **experts,
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(f"model.path is {path!r}; it cannot be loaded: {error}") from error
     torch.use_deterministic_algorithms(deterministic)
     model = model.to(device).eval()
     end_ids = _end_ids(model, tokenizer)
-    pad_id = end_ids[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     try:
-        decoder = Engine(model) if engine == "shared" else PlainDecoder(model, pad_id=pad_id)
+        decoder = Engine(model) if engine == "shared" else PlainDecoder(model)
     except ModelError as error:
         raise ModelError(f"model.engine is {engine!r}; {error}; allowed here: plain") from error
     return Loaded(

@@ -92,19 +92,18 @@ class Engine:
         import torch
 
         rows: list[Row] = []
-        known: dict[tuple[int, ...], list[int]] = {}
+        known: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
         for number, request in enumerate(requests):
             if request.kept < len(request.sample_ids) and request.excluded is None:
-                known.setdefault(request.ids, []).append(number)
+                known.setdefault((request.prompt_ids, request.sample_ids), []).append(number)
             else:
                 rows += [Row(request, number, d, request.kept) for d in range(len(request.seeds))]
         with torch.inference_mode():
-            for batch in batches(sorted(known, key=len), len):
-                for ids, state in zip(batch, self.store.of(batch), strict=True):
-                    numbers = known[ids]
-                    first = requests[numbers[0]]
-                    path = KnownPath.of(state.logits, first.prompt_ids, first.sample_ids, law)
-                    for number in numbers:
+            for batch in batches(sorted(known, key=_length), _length):
+                states = self.store.of([prompt_ids + ids for prompt_ids, ids in batch])
+                for sample, state in zip(batch, states, strict=True):
+                    path = KnownPath.of(state.logits, *sample, law)
+                    for number in known[sample]:
                         left, done = path.follow(requests[number], number)
                         rows += left
                         results[number] |= done
@@ -152,7 +151,7 @@ class Engine:
         import torch
 
         found: dict[int, list[float]] = {}
-        lengths = [len(prompt_ids) + len(sample_ids) for prompt_ids, sample_ids in samples]
+        lengths = [_length(sample) for sample in samples]
         with torch.inference_mode():
             order = sorted(range(len(samples)), key=lengths.__getitem__)
             for batch in batches(order, lengths.__getitem__):
@@ -168,13 +167,14 @@ class Engine:
         and rotary angles have the digits of float32 in models of float64 too.
 
         Raises:
-            ModelError: They differ.
+            ModelError: They differ, or a layer does not say which window it has.
         """
         import torch
 
-        from critwin.samplers.shared_attention import SharedRows
+        from critwin.samplers.shared_attention import SharedRows, check_windows
 
         with torch.inference_mode():
+            check_windows(self.model, ids)
             [whole] = self.store.of([ids])
             found = [whole.logits]
             cuts = [len(ids) // 3 + 1, len(ids) // 2 + 1]
@@ -228,7 +228,12 @@ def _probe(model: Any) -> tuple[int, ...]:
     """Give token ids to try a model on, as many as it takes."""
     config = model.config.get_text_config()
     length = min(PROBE, getattr(config, "max_position_embeddings", PROBE))
-    return tuple(7 * i % config.vocab_size for i in range(1, length + 1))
+    return tuple(i * i % config.vocab_size for i in range(1, length + 1))
+
+
+def _length(sample: tuple[tuple[int, ...], tuple[int, ...]]) -> int:
+    prompt_ids, sample_ids = sample
+    return len(prompt_ids) + len(sample_ids)
 
 
 def _recomputed(model: Any, ids: tuple[int, ...]) -> Tensor:

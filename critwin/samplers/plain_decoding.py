@@ -1,12 +1,13 @@
 """Draws continuations with the model's own cache and attention: for models the engine refuses.
 
-Slower than the engine: every row has its whole prefix for itself, and a batch lasts until its last
-row has ended.
+Slower than the engine: every row has its whole prefix for itself, rows of a batch have prefixes of
+one length, and it lasts until its last row has ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from critwin.samplers.following import surprisals_along
@@ -22,11 +23,10 @@ class PlainDecoder:
 
     Attributes:
         model: A causal language model of transformers, in eval mode.
-        pad_id: Token id used for padding; any valid id.
     """
 
-    def __init__(self, model: Any, *, pad_id: int) -> None:
-        self.model, self.pad_id = model, pad_id
+    def __init__(self, model: Any) -> None:
+        self.model = model
 
     def decode(
         self,
@@ -48,10 +48,12 @@ class PlainDecoder:
         rows_of.sort(key=lambda row: row.start)
         results: list[dict[int, Drawn]] = [{} for _ in requests]
         with torch.inference_mode():
-            for begin in range(0, len(rows_of), size):
-                slab = rows_of[begin : begin + size]
-                for row, drawn in zip(slab, self._slab(slab, law), strict=True):
-                    results[row.number][row.draw] = drawn
+            for _, equal in groupby(rows_of, key=lambda row: row.start):
+                alike = list(equal)
+                for begin in range(0, len(alike), size):
+                    slab = alike[begin : begin + size]
+                    for row, drawn in zip(slab, self._slab(slab, law), strict=True):
+                        results[row.number][row.draw] = drawn
         return [[found[i] for i in range(len(found))] for found in results]
 
     def surprisals(
@@ -71,37 +73,28 @@ class PlainDecoder:
         return found
 
     def _slab(self, rows: Sequence[Row], law: TokenLaw) -> list[Drawn]:
+        """Decode rows whose prefixes are equally long: recurrent states know no padding."""
         import torch
+        from transformers.generation.utils import ALL_CACHE_NAMES
 
-        device = self.model.device
-        longest = max(row.start for row in rows)
-        padding = [longest - row.start for row in rows]
-        ids = [
-            [self.pad_id] * n + list(row.request.ids[: row.start])
-            for n, row in zip(padding, rows, strict=True)
-        ]
-        next_ids = torch.tensor(ids, device=device)
-        mask = torch.arange(longest, device=device) >= torch.tensor(padding, device=device)[:, None]
-        mask, cache, draws = mask.long(), None, None
+        fed = [row.request.ids[: row.start] for row in rows]
+        next_ids = torch.tensor(fed, device=self.model.device)
         width = max(row.left for row in rows)
+        state: dict[str, Any] = {}
+        draws = None
         for _ in range(width):
-            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -next_ids.shape[1] :]
-            output = self.model(
-                input_ids=next_ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            cache, logits = output.past_key_values, output.logits[:, -1]
+            output = self.model(input_ids=next_ids, use_cache=True, **state)
+            state = {name: output[name] for name in ALL_CACHE_NAMES if name in output}
+            logits = output.logits[:, -1]
             if draws is None:
-                draws = TokenDraws(len(rows), width, law, vocabulary=logits.shape[1], device=device)
+                shape = len(rows), width
+                draws = TokenDraws(
+                    *shape, law, vocabulary=logits.shape[1], device=self.model.device
+                )
                 draws.admit(range(len(rows)), rows)
             draws.step(logits)
             if len(draws.finished()) == len(rows):
                 break
             next_ids = draws.next
-            mask = torch.cat([mask, torch.ones_like(next_ids)], dim=1)
         assert draws is not None
         return draws.take(range(len(rows)))

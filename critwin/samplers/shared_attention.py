@@ -52,15 +52,18 @@ class WholeSequences:
     Attributes:
         keys: Per layer, shape (N, H_kv, L, D).
         values: Per layer, shape (N, H_kv, L, D_v).
+        windows: Per layer, the sliding window that it asked for.
     """
 
     def __init__(self) -> None:
         self.keys: dict[int, Tensor] = {}
         self.values: dict[int, Tensor] = {}
+        self.windows: dict[int, int | None] = {}
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scoring: Scoring) -> Tensor:
         """Attend to oneself and what stands before, q, k and v of shape (N, H, L, D)."""
         self.keys[layer], self.values[layer] = k, v
+        self.windows[layer] = scoring.window
         length = q.shape[2]
         grouped = q.shape[1] != k.shape[1]
         plain = scoring.softcap is None and scoring.sinks is None
@@ -284,6 +287,29 @@ def take_over(model: Any) -> None:
     model.set_attn_implementation(NAME)
     if model.config._attn_implementation != NAME:
         raise ModelError(f"{name} does not use transformers' attention interface")
+
+
+def check_windows(model: Any, ids: Sequence[int]) -> None:
+    """Refuse a model with sliding layers that leave the window to the mask alone.
+
+    Source:
+        transformers 5.23, models/qwen2_moe: its attention does not pass `sliding_window` on.
+
+    Raises:
+        ModelError: A layer that slides asked for no window.
+    """
+    kinds = getattr(model.config.get_text_config(), "layer_types", None) or []
+    rows = WholeSequences()
+    model(input_ids=torch.tensor([[*ids]], device=model.device), use_cache=False, rows=rows)
+    blind = [
+        layer
+        for layer, kind in enumerate(kinds)
+        if kind == "sliding_attention" and rows.windows.get(layer) is None
+    ]
+    if blind:
+        raise ModelError(
+            f"{type(model).__name__} does not tell its layers {blind} their sliding window"
+        )
 
 
 def _additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:

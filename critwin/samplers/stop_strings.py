@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
+import torch
 from transformers import StopStringCriteria
+
+from critwin.errors import ParameterError
+
+
+@lru_cache(maxsize=4)
+def stop_strings_of(tokenizer: Any, strings: tuple[str, ...]) -> StopStrings:
+    """Give the stop strings of a tokenizer; reading all of its tokens is done once.
+
+    Raises:
+        ParameterError: No tokens spell one of them.
+    """
+    return StopStrings(tokenizer, list(strings))
 
 
 class StopStrings(StopStringCriteria):
@@ -13,6 +27,24 @@ class StopStrings(StopStringCriteria):
     transformers reads each token's text behind a fixed prefix, which a tokenizer of words does not
     know. Here the prefix is a token of its own vocabulary. Special tokens have no text.
     """
+
+    def clean_and_embed_tokens_with_cache(
+        self, token_list: tuple[str, ...], token_indices: tuple[int, ...], tokenizer: Any
+    ) -> tuple[torch.Tensor, int, int]:
+        """Give what the match looks up for each token.
+
+        transformers keeps it under the names of the tokens, which here do not say all: tokenizers
+        may read the same names differently, and `generate` reads special tokens as text.
+        """
+        mode = self._stop_string_matching_mode
+        texts, ids = self.clean_tokenizer_vocab(tokenizer, stop_string_matching_mode=mode)
+        for stop, wanted in zip(self.stop_strings, self._stop_strings_for_matching, strict=True):
+            if not _can_be_written(wanted, frozenset(texts)):
+                raise ParameterError("stop", stop, "strings that tokens of the model can spell")
+        found: tuple[torch.Tensor, int, int] = self._stop_string_create_embedding_vec(
+            texts, ids, self._stop_strings_for_matching
+        )
+        return found
 
     @staticmethod
     def clean_tokenizer_vocab(
@@ -38,3 +70,17 @@ class StopStrings(StopStringCriteria):
             plain = text.encode() if as_bytes else text
             texts.append(plain if raw is None or i in special else raw)
         return tuple(texts), tuple(i for _, i in vocabulary)
+
+
+def _can_be_written(stop: Any, texts: frozenset[Any]) -> bool:
+    """Tell whether tokens can be put together so that a stop string stands in their text."""
+    if any(stop in text for text in texts):
+        return True
+    length = len(stop)
+    missing = {length - n for n in range(1, length) if any(t.startswith(stop[-n:]) for t in texts)}
+    while missing:
+        begin = missing.pop()
+        if any(text.endswith(stop[:begin]) for text in texts):
+            return True
+        missing |= {first for first in range(1, begin) if stop[first:begin] in texts}
+    return False

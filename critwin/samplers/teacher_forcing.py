@@ -16,6 +16,9 @@ _T = TypeVar("_T")
 FORCED_TOKENS = 4096
 """Tokens of one teacher-forced pass, unless a single sequence has more."""
 
+KEPT = 256
+"""Sequences kept at most, however small they are."""
+
 
 @dataclass(frozen=True)
 class Sequenced:
@@ -72,16 +75,17 @@ class SequenceStore:
             for batch in batches(sorted(missing, key=lambda ids: (len(ids), ids)), len):
                 fresh |= {state.ids: state for state in self._run(batch)}
             self.kept |= fresh
-            while sum(state.bytes for state in self.kept.values()) > self.room:
+            while len(self.kept) > KEPT or sum(s.bytes for s in self.kept.values()) > self.room:
                 self.kept.popitem(last=False)
         return [state or fresh[ids] for ids, state in zip(wanted, there, strict=True)]
 
     def _find(self, ids: tuple[int, ...]) -> Sequenced | None:
-        for key, state in self.kept.items():
-            if key[: len(ids)] == ids:
-                self.kept.move_to_end(key)
-                return state
-        return None
+        keys = [ids] if ids in self.kept else self.kept
+        found = next((key for key in keys if key[: len(ids)] == ids), None)
+        if found is None:
+            return None
+        self.kept.move_to_end(found)
+        return self.kept[found]
 
     def _run(self, batch: Sequence[tuple[int, ...]]) -> Iterator[Sequenced]:
         import torch
@@ -91,12 +95,13 @@ class SequenceStore:
         longest = max(map(len, batch))
         padded = [[*ids, *[ids[0]] * (longest - len(ids))] for ids in batch]
         rows = WholeSequences()
-        logits = self.model(
-            input_ids=torch.tensor(padded, device=self.model.device),
-            position_ids=torch.arange(longest, device=self.model.device).expand(len(batch), -1),
-            use_cache=False,
-            rows=rows,
-        ).logits
+        with torch.inference_mode():
+            logits = self.model(
+                input_ids=torch.tensor(padded, device=self.model.device),
+                position_ids=torch.arange(longest, device=self.model.device).expand(len(batch), -1),
+                use_cache=False,
+                rows=rows,
+            ).logits
         for i, ids in enumerate(batch):
             keys, values = (
                 [held[layer][i, :, : len(ids)].clone() for layer in sorted(held)]

@@ -185,9 +185,9 @@ class TokenLaw:
     @cached_property
     def stops(self) -> Any:
         """The stop strings, matched on token ids as `generate` does; None where there are none."""
-        from critwin.samplers.stop_strings import StopStrings
+        from critwin.samplers.stop_strings import stop_strings_of
 
-        return StopStrings(self.tokenizer, list(self.stop)) if self.stop else None
+        return stop_strings_of(self.tokenizer, self.stop) if self.stop else None
 
     @property
     def reach(self) -> int:

@@ -82,6 +82,8 @@ def test_identity_is_plain_and_refuses_what_it_cannot_describe() -> None:
             "temperature": None,
             "top_k": 3,
             "top_p": None,
+            "min_p": None,
+            "repetition_penalty": None,
             "max_new_tokens": None,
             "stop": None,
         },
