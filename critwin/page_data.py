@@ -44,8 +44,9 @@ def page_data(
 
     Returns:
         `originals`, in the table's order: identity, texts, tokens with surprisal (nats), verdict,
-        largest jump, windows, curves, for each position a choice of continuations, and for forks
-        the tokens with the largest jumps, by position.
+        largest jump, windows, curves and whether they have a value at every position, for each
+        position a choice of continuations, and for forks the tokens with the largest jumps, by
+        position.
     """
     shown_draws = resamples[resamples["kind"] != "pilot"]
     tables = (curves, windows, shown_draws, curves.iloc[:0] if attribution is None else attribution)
@@ -74,6 +75,7 @@ def page_data(
                 "jump": None if own_curves is None else _largest_jump(own_curves),
                 "windows": [] if own_windows is None else _windows(own_windows),
                 "estimator": None if own_curves is None else own_curves["estimator"].iloc[0],
+                "everywhere": own_curves is not None and _is_everywhere(own_curves["position"]),
                 "curves": shown,
                 "others": 0 if own_curves is None else int(own_curves["label"].nunique()) - 1,
                 "draws": {} if own_draws is None else _draws(own_draws, row["label"]),
@@ -100,7 +102,7 @@ def _curves(rows: pd.DataFrame) -> list[dict[str, Any]]:
         names = ["agreement", "lower", "upper", "unscored"] if own else ["agreement"]
         numbers = {name: values[name].to_numpy(np.float64) for name in names}
         position = values["position"].to_numpy(np.int64)
-        everywhere = len(position) == position[-1] + 1
+        everywhere = _is_everywhere(values["position"])
         at = _bends(list(numbers.values())) if everywhere else np.arange(len(position))
         curve = {"label": label, "own": own, "position": position[at].tolist()}
         curve |= {name: [_number(v, 4) for v in one[at]] for name, one in numbers.items()}
@@ -110,6 +112,11 @@ def _curves(rows: pd.DataFrame) -> list[dict[str, Any]]:
     curves.sort(key=lambda curve: (not curve["own"], -max(curve["agreement"]), curve["label"]))
     seen = [curve for curve in curves if curve["own"] or max(curve["agreement"]) >= 0.005]
     return seen[: 1 + SHOWN_LABELS]
+
+
+def _is_everywhere(positions: pd.Series[int]) -> bool:
+    """Tell whether curves have a value at every position."""
+    return bool(positions.nunique() == positions.max() + 1)
 
 
 def _bends(values: Sequence[Floats]) -> npt.NDArray[np.int64]:

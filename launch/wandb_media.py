@@ -24,7 +24,7 @@ def publish(run: Any, directory: Path) -> None:
     for name in TABLES:
         path = directory / f"{name}.parquet"
         if path.exists():
-            media[name] = _table(path)
+            media[name] = table(path)
     page = directory / "report.html"
     if page.exists():
         media["report"] = wandb.Html(page.read_text(encoding="utf-8"), inject=False)
@@ -38,7 +38,7 @@ def publish(run: Any, directory: Path) -> None:
         run.summary.update(numbers)
 
 
-def _table(path: Path) -> Any:
+def table(path: Path) -> Any:
     """Read a parquet table; columns of lists are left out.
 
     Of one that is too long for W&B evenly spaced rows are taken, own-label curves alone.

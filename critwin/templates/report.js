@@ -30,7 +30,6 @@ const percent = (share) => `${Math.round(100 * share)} %`;
 const signed = (change) => (change === null ? "" : `${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(2)}`);
 const own = (original) => original.curves.find((curve) => curve.own);
 const byForks = (original) => original.estimator === "forks";
-const everywhere = (original) => byForks(original) || own(original).position.at(-2) === original.tokens.length - 1;
 
 function verdict(original) {
   if (original.unscored) return "unscored";
@@ -127,7 +126,7 @@ function beginning(original) {
 
 // The last cut that keeps no more than `position`, so that there are resamples to show.
 function visited(original, position) {
-  if (byForks(original)) return position;
+  if (original.everywhere) return position;
   const cuts = own(original)?.position ?? [0];
   return cuts.filter((cut) => cut <= position).at(-1) ?? cuts[0];
 }
@@ -227,7 +226,7 @@ function chart(original) {
   cursor.place = (position) => { cursor.setAttribute("x1", x(position)); cursor.setAttribute("x2", x(position)); };
   svg.append(cursor);
   original.curves.forEach((curve, index) => svg.append(...line(curve, index, x, y)));
-  if (everywhere(original)) svg.append(...choices(original, x, y), ...slider(original, x, y));
+  if (original.everywhere) svg.append(...choices(original, x, y), ...slider(original, x, y));
   else svg.append(...points(original, x, y));
   return svg;
 }
@@ -370,7 +369,7 @@ function draws(original, position) {
   if (!chosen) return [heading];
   const count = chosen.reduce((sum, drawn) => sum + drawn.count, 0);
   const curve = own(original);
-  const of = curve.trials[curve.position.indexOf(position)];
+  const of = curve.trials[entryOf(curve, position)];
   return [heading, make("p", { class: "key", text: `${count} of the ${of} resamples:` }), continuations(original, position, chosen)];
 }
 

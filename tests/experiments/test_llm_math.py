@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from critwin.curve import curves_table
-from critwin.errors import ParameterError
+from critwin.curve import curves_table, read_curves
+from critwin.drawing import save
+from critwin.errors import ParameterError, RecordsError
 from critwin.feature import UNSCORED
 from critwin.features.final_word import FinalWord
+from critwin.fork_figures import forks_beside_grid
 from critwin.fork_tables import attribution_table, read_forks
 from critwin.forks import fork_curve, fork_curves
 from critwin.page_data import SHOWN_PER_POSITION, SHOWN_TOKENS, page_data
@@ -21,6 +24,7 @@ from critwin.prompt import PromptTemplate
 from critwin.protocol import ForkProtocol, Fractions
 from critwin.records import ATTRIBUTION, CURVES, PLANS, RunDirectory
 from critwin.samplers.markov_string import MarkovString
+from critwin.trajectory import trajectory
 from critwin.windows.paper_jump import PaperJump
 from experiments.experiment import carry_out, is_complete
 from experiments.llm_math import LlmMath
@@ -147,8 +151,8 @@ def test_the_summary_says_what_forks_decided(
 ) -> None:
     summary: Any = run.read_json("summary")
     plans, forks = tables["plans"], summary["forks"]
-    assert forks["leave_mass"]["mean"] == pytest.approx(plans["leave_mass"].mean())
-    assert forks["leave_mass"]["highest"] == plans["leave_mass"].max()
+    assert summary["leave_mass"]["mean"] == pytest.approx(plans["leave_mass"].mean())
+    assert summary["leave_mass"]["highest"] == pytest.approx(plans["leave_mass"].max())
     assert forks["half_width"]["wanted"] == 0.15
     assert forks["half_width"]["reached"] == pytest.approx(plans["half_width"].mean())
     generated = tables["resamples"].groupby("kind")["tokens_generated"].sum()
@@ -196,6 +200,36 @@ def test_jumps_of_fork_curves_are_those_of_single_tokens(tables: dict[str, pd.Da
 def test_figures_are_drawn(run: RunDirectory) -> None:
     drawn = {path.name for path in (run.path / "figures").iterdir()}
     assert {"mean_curves.png", "window_positions.pdf", "trajectory.png"} <= drawn
+
+
+def test_forks_are_drawn_beside_a_grid(run: RunDirectory, tmp_path: Path) -> None:
+    grid = RunDirectory(tmp_path / "grid")
+    by_grid = experiment(sampler=Fractions(n=10))
+    carry_out(by_grid, grid, config="", tracker=Silent(), progress=Silent())
+    figure = forks_beside_grid(run, grid, panels=2)
+    save(figure, tmp_path / "figure")
+    assert len(figure.axes) == 2
+    curves = run.read("curves").to_pandas()
+    for axes in figure.axes:
+        name, _, label = axes.get_title(loc="left").partition(": ")
+        own = curves[(curves["original_id"] == name) & (curves["label"] == label)]
+        assert own["own"].all()
+        np.testing.assert_array_equal(axes.lines[0].get_ydata(), own["agreement"])
+    elsewhere = RunDirectory(tmp_path / "elsewhere")
+    elsewhere.write("curves", run.read("curves").slice(0, 0))
+    with pytest.raises(RecordsError, match="share no original"):
+        forks_beside_grid(run, elsewhere)
+
+
+def test_a_curve_at_every_token_is_drawn_as_a_line(tables: dict[str, pd.DataFrame]) -> None:
+    (name, *_) = tables["windows"]["original_id"]
+    curve = next(c for c in read_curves(tables["curves"]) if c.own and c.original_id == name)
+    rows = tables["originals"].set_index("original_id", drop=False)
+    windows = tables["windows"][tables["windows"]["original_id"] == name]
+    axes = trajectory(rows.loc[name].to_dict(), curve, windows).axes[1]
+    assert axes.lines[0].get_marker() in ("", "None")
+    assert f"{curve.trials.max()} forks;" in axes.get_title(loc="right")
+    assert curve.everywhere
 
 
 def test_a_sampler_that_cannot_fork_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

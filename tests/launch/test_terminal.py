@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from critwin.records import CURVES, ORIGINALS, WINDOWS, RunDirectory
-from launch.results import marked_text, number, share, show_headline, show_results
+from critwin.records import ATTRIBUTION, CURVES, ORIGINALS, WINDOWS, RunDirectory
+from launch.results import marked_text, number, share, show_headline, show_results, show_table
 from launch.terminal import Bars, Lines, duration, progress_for
 from launch.trajectories import Trajectory, printable, read_trajectories
 
@@ -187,6 +187,46 @@ def test_an_empty_kind_is_filled_with_the_largest_rise(tmp_path: Path) -> None:
     ]
 
 
+def test_the_token_that_decided_is_named(tmp_path: Path) -> None:
+    """Of a curve at every token the points where it changes, then the token with its forks."""
+    directory = RunDirectory(tmp_path)
+    name = {"original_id": "o", "label": "5"}
+    tokens = [" a", " b\x1b", " c", " d"] * 10
+    original = name | {"problem_id": "p", "correct": True, "tokens": tokens}
+    agreement = [0.1] * 22 + [0.104] * 5 + [0.9] * 13 + [1.0]
+    curve = [
+        name | {"estimator": "forks", "own": True, "position": p, "kept": p / 40, "agreement": a}
+        for p, a in enumerate(agreement)
+    ]
+    alternatives = [
+        {"token_id": 1, "token": " x", "forks": 7, "labels": [{"label": "6", "forks": 7}]}
+    ]
+    interval = {"jump_lower": 0.7, "jump_upper": 0.85, "probability": 0.25}
+    jumps = [
+        name | interval | {"position": p, "token": tokens[p], "jump": j}
+        for p, j in ((4, 0.004), (25, -0.8))
+    ]
+    attribution = [jump | {"alternatives": alternatives} for jump in jumps]
+    for table, rows, schema in (
+        ("originals", [original], ORIGINALS),
+        ("curves", curve, CURVES),
+        ("windows", [], WINDOWS),
+        ("attribution", attribution, ATTRIBUTION),
+    ):
+        directory.write(table, pa.Table.from_pylist(rows, schema=schema))
+    made = console()
+    show_results(made, tmp_path, {})
+    told = text_of(made)
+    assert "tokens        0   26   27   39   40" in told
+    assert "agreement   .10  .10  .90  .90    1" in told
+    decided = "token 26 ' b\ufffd' (probability .25): -0.80 [+0.70, +0.85]; ' x' leads to 6"
+    assert decided in told
+    directory.write("attribution", pa.Table.from_pylist(attribution[:1], schema=ATTRIBUTION))
+    made = console()
+    show_results(made, tmp_path, {})
+    assert "leads to" not in text_of(made)
+
+
 def test_a_run_without_trajectories(tmp_path: Path) -> None:
     assert read_trajectories(tmp_path) == []
     made = console()
@@ -196,3 +236,18 @@ def test_a_run_without_trajectories(tmp_path: Path) -> None:
 
 def test_a_model_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[31mb\x07\x9bc\td\n") == "a\ufffd[31mb\ufffd\ufffdc\td\n"
+
+
+def test_a_table_of_a_summary_is_printed_as_it_is() -> None:
+    made = console()
+    table = {
+        "title": "Methods",
+        "columns": ["method", "per second", "how"],
+        "rows": [["A [b]", 12.5, "measured"], ["B", None, "not [/b] run"]],
+    }
+    show_table(made, table)
+    lines = [line.split() for line in text_of(made).splitlines() if line.strip()]
+    assert lines[0] == ["Methods"]
+    assert lines[1] == ["method", "per", "second", "how"]
+    assert lines[3] == ["A", "[b]", "12.500", "measured"]
+    assert lines[4] == ["B", "-", "not", "[/b]", "run"]

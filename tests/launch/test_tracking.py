@@ -9,11 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from launch.run import start
 from launch.tracking import RunInfo, WandbTracker, WandbTracking, has_key
-from launch.wandb_media import flatten
+from launch.wandb_media import flatten, table
 
 
 def info(folder: Path) -> RunInfo:
@@ -190,6 +192,18 @@ def test_disabled_mode_runs(fake, job, capfd) -> None:
     made = job("+exp=fake", "tracker.mode=disabled")
     start(made, group=None)
     assert "wandb sync" not in capfd.readouterr().out
+
+
+def test_long_tables_are_thinned_and_lists_left_out(tmp_path: Path, monkeypatch) -> None:
+    import wandb
+
+    monkeypatch.setattr(wandb.Table, "MAX_ROWS", 10)
+    rows = {"own": [True, False] * 25, "position": list(range(50)), "pi": [[0.5]] * 50}
+    pq.write_table(pa.table(rows), tmp_path / "curves.parquet")
+    made = table(tmp_path / "curves.parquet")
+    assert made.columns == ["own", "position"]
+    # own rows alone, evenly spaced from the first to the last third
+    assert [position for _, position in made.data] == [0, 6, 12, 18, 24, 30, 36, 42, 48]
 
 
 def test_summaries_are_flattened() -> None:
