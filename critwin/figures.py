@@ -152,7 +152,8 @@ def write_figures(run: Path, *, visited: Sequence[float], compared: Sequence[flo
     directory = RunDirectory(run)
     originals = directory.read("originals").to_pandas()
     windows = directory.read("windows").to_pandas()
-    curves = read_curves(directory.read("curves").to_pandas())
+    every = directory.read("curves").to_pandas()
+    curves = read_curves(every[every["own"]])
     figures = {
         "mean_curves": mean_curves(curves, originals, visited),
         "window_positions": window_positions(windows, curves, originals, compared),

@@ -16,7 +16,7 @@ def summarise_forks(plans: pd.DataFrame, label: Mapping[str, str]) -> dict[str, 
         label: The label of each original.
 
     Returns:
-        leave_mass (mean, lowest, highest of H over originals); half_width (wanted, whether over the
+        half_width (wanted, whether over the
         mean or the maximum of positions, whether joint; means of what was expected and reached, the
         largest that was reached, originals whose plan was expected to meet the wanted one, those
         that had another label when they were planned: of the feature that the run asked for before
@@ -25,15 +25,10 @@ def summarise_forks(plans: pd.DataFrame, label: Mapping[str, str]) -> dict[str, 
         compare) with the tokens expected of both, summed over the originals compared, and the mean
         number of draws that the grid needs at each level.
     """
-    first, mass, reached = plans.iloc[0], plans["leave_mass"], plans["half_width"]
+    first, reached = plans.iloc[0], plans["half_width"]
     compared = plans[plans["cheaper"].notna()]
     wanted = first["half_width_wanted"]
     return {
-        "leave_mass": {
-            "mean": float(mass.mean()),
-            "lowest": float(mass.min()),
-            "highest": float(mass.max()),
-        },
         "half_width": {
             "wanted": None if pd.isna(wanted) else float(wanted),
             "over": str(first["over"]),
@@ -57,28 +52,23 @@ def summarise_forks(plans: pd.DataFrame, label: Mapping[str, str]) -> dict[str, 
     }
 
 
-def headline_rows(forks: Mapping[str, Any], originals: int, problems: int) -> list[dict[str, Any]]:
+def headline_rows(forks: Mapping[str, Any], *, n: int, problems: int) -> list[dict[str, Any]]:
     """Put what forks decided and cost into rows of the headline, in reading order.
 
     Args:
         forks: The fork section of a summary.
-        originals: Originals that were forked.
+        n: Originals that were forked.
         problems: Problems that they answer.
     """
-    mass, half, cheaper = forks["leave_mass"], forks["half_width"], forks["cheaper"]
+    half, cheaper = forks["half_width"], forks["cheaper"]
     kind = f"95 %, {'joint' if half['joint'] else 'pointwise'}, {half['over']} over positions"
     of = " of the labels before" if half["relabelled"] else ""
     wanted = "" if half["wanted"] is None else f"wanted {half['wanted']:g}{of}; "
     rows = [
-        (
-            "choices in an answer, H",
-            mass["mean"],
-            f"{mass['lowest']:.2f} to {mass['highest']:.2f}; 1 - probability over its tokens",
-        ),
         ("half-width reached", half["reached"], f"{wanted}{kind}; at most {half['largest']:.3f}"),
         (
             "forks per answer",
-            forks["forks"] / originals,
+            forks["forks"] / n,
             f"{forks['tokens']} tokens, and {forks['pilot_tokens']} of the pilot",
         ),
     ]
@@ -94,7 +84,6 @@ def headline_rows(forks: Mapping[str, Any], originals: int, problems: int) -> li
         )
     empty = {"lower": None, "upper": None}
     return [
-        {"name": name, "estimate": value, **empty, "n": originals, "problems": problems}
-        | {"note": note}
+        {"name": name, "estimate": value, **empty, "n": n, "problems": problems} | {"note": note}
         for name, value, note in rows
     ]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from critwin.curve import Curve
 from critwin.feature import UNSCORED
+from critwin.fork_allocation import leave_mass
 from critwin.fork_summary import headline_rows, summarise_forks
 from critwin.planted import Cell, Coincidence, coincidences
 from critwin.problem import Problem
@@ -57,7 +58,9 @@ def summarise(
         with_window of all scored, right and wrong originals; window_difference (wrong less right)
         and window_difference_within_questions (Mantel-Haenszel); accuracy_with_window,
         accuracy_without_window and accuracy_difference (without less with); agreement_at_start of
-        right and wrong originals, with the mean P(UNSCORED) there; unscored_resamples; places
+        right and wrong originals, with the mean P(UNSCORED) there; unscored_resamples (those of the
+        pilot among them); leave_mass (mean, lowest and highest H: the sum of 1 - probability over
+        the tokens of an original, on which it depends what forks and grids cost); places
         (windows per cell of the fractions kept); planted (windows against planted branches, by
         kind); forks (critwin/fork_summary.py), where there are plans; headline, rows in reading
         order.
@@ -77,6 +80,7 @@ def summarise(
         name: _start(table[table[name]], own) for name in ("right", "wrong")
     }
     summary["unscored_resamples"] = _plain(_unscored_share(table, resamples))
+    summary["leave_mass"] = _leave_mass(originals)
     summary["places"] = _places(table, rising, curves, compared)
     summary["planted"] = [_planted(coincidence) for coincidence in found]
     if plans is not None and len(plans):
@@ -182,6 +186,11 @@ def _unscored_share(table: pd.DataFrame, resamples: pd.DataFrame) -> Interval | 
     return clustered_share(unscored.sum(), unscored.size())
 
 
+def _leave_mass(originals: pd.DataFrame) -> dict[str, float]:
+    mass = [leave_mass(np.exp(-np.asarray(nats, np.float64))) for nats in originals["surprisal"]]
+    return {"mean": float(np.mean(mass)), "lowest": min(mass), "highest": max(mass)}
+
+
 def _cuts(curve: Curve, fractions: Sequence[float]) -> list[int]:
     """Give the position of each fraction: the last one visited that keeps no more than it."""
     at = np.searchsorted(curve.kept, np.asarray(fractions) + 1e-9, side="right") - 1
@@ -284,10 +293,15 @@ def _headline(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
             _row("  by chance", planted["chance"], drawn),
             _row("  more than by chance", planted["excess"]),
         ]
+    mass = summary["leave_mass"]
+    spread = f"{mass['lowest']:.2f} to {mass['highest']:.2f}; 1 - probability over its tokens"
+    size = {"n": summary["counts"]["originals"], "problems": summary["counts"]["problems"]}
+    ends = {"lower": None, "upper": None}
+    rows.append(_row("choices in an answer, H", {"estimate": mass["mean"], **ends, **size}, spread))
     if "forks" not in summary:
         return [*rows, _row("resamples that could not be read", summary["unscored_resamples"])]
-    counts, rare = summary["counts"], "they take less probable tokens than resamples do"
-    rows += headline_rows(summary["forks"], counts["originals"], counts["problems"])
+    rare = "they take less probable tokens than resamples do"
+    rows += headline_rows(summary["forks"], **size)
     return [*rows, _row("forks that could not be read", summary["unscored_resamples"], rare)]
 
 

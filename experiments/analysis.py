@@ -9,7 +9,7 @@ from critwin.curve import MeasuredCurve, curves_table, grid_curves
 from critwin.feature import UNSCORED
 from critwin.figures import write_figures
 from critwin.fork_tables import attribution_table, read_forks
-from critwin.forks import fork_curves
+from critwin.forks import ForkCurve, Forks, fork_curves
 from critwin.problem import read_problems
 from critwin.protocol import ForkProtocol, Protocol
 from critwin.records import RunDirectory
@@ -53,13 +53,13 @@ def analyse(
         Seconds that it took.
     """
     began = time.perf_counter()
-    progress.begin("analysis", 5, unit="steps")
     originals = directory.read("originals").to_pandas()
     resamples = directory.read("resamples").to_pandas()
     plans = directory.read("plans").to_pandas() if isinstance(protocol, ForkProtocol) else None
     forks = [] if plans is None else read_forks(originals, resamples, plans)
     curves: list[MeasuredCurve] = [*grid_curves(originals, resamples)]
-    curves += [curve for counts in forks for curve in fork_curves(counts)]
+    curves += _fork_curves(forks, progress)
+    progress.begin("analysis", 5, unit="steps")
     directory.write("curves", curves_table(curves))
     progress.advance(1)
     found: list[Window] = []
@@ -85,3 +85,15 @@ def analyse(
     progress.advance(1)
     progress.end()
     return time.perf_counter() - began
+
+
+def _fork_curves(forks: Sequence[Forks], progress: Progress) -> list[ForkCurve]:
+    if not forks:
+        return []
+    progress.begin("curves", len(forks), unit="originals")
+    curves: list[ForkCurve] = []
+    for counts in forks:
+        curves += fork_curves(counts)
+        progress.advance(1)
+    progress.end()
+    return curves

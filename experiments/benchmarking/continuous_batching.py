@@ -47,15 +47,20 @@ class ContinuousBatching:
         Raises:
             ModelError: It stopped before it was done; what it is asked for may not run here.
         """
+        from transformers.utils import logging
+
         model, longest = self.checkpoint.model, max(cut.room for cut in cuts)
         config = self.checkpoint.limited(longest, draws=cuts[0].draws)
-        attention = model.config._attn_implementation
+        attention, verbosity = model.config._attn_implementation, logging.get_verbosity()
+        # it asks for masks that it has no use for
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
             with model.continuous_batching_context_manager(
                 generation_config=config, continuous_batching_config=self._pages(cuts)
             ) as manager:
                 yield lambda: _draw(manager, cuts)
         finally:
+            logging.set_verbosity(verbosity)
             model.set_attn_implementation(attention)
 
     def _pages(self, cuts: Sequence[Cut]) -> Any:

@@ -12,7 +12,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from critwin.samplers.language import LanguageSampler
-from critwin.samplers.plain_decoding import PlainDecoder
 from experiments.benchmarking.work import Cut
 
 if TYPE_CHECKING:
@@ -45,15 +44,12 @@ class Checkpoint:
     def of(cls, sampler: LanguageSampler) -> Checkpoint:
         """Load a sampler's checkpoint once more: the engine has its own attention put into its."""
         loaded = replace(sampler, engine="plain").loaded
-        assert isinstance(loaded.decoder, PlainDecoder)
-        pad_id = loaded.decoder.pad_id
-        return cls(
-            model=loaded.model,
-            tokenizer=loaded.tokenizer,
-            end_ids=loaded.end_ids,
-            pad_id=pad_id,
-            config=_generation_config(sampler, loaded.end_ids, pad_id),
-        )
+        pad_id = loaded.tokenizer.pad_token_id
+        pad_id = loaded.end_ids[0] if pad_id is None else pad_id
+        config = _generation_config(sampler, loaded.end_ids, pad_id)
+        # `generate` fills what is not set from the model's own config
+        loaded.model.generation_config = config
+        return cls(loaded.model, loaded.tokenizer, loaded.end_ids, pad_id, config)
 
     def limited(self, room: int, *, draws: int = 1) -> GenerationConfig:
         """Give the config with a length limit and a number of draws from each prefix."""

@@ -44,6 +44,7 @@ class Roofline:
         bandwidth: Bytes per second that are read or written when memory is copied.
         drawn: Tokens drawn.
         computed: Those of them that have to go through the model.
+        run: Rows that the engine's steps had in all; more than `computed` where rows idle.
         read_bytes: Bytes of keys and values that have to be read for them.
         tokens_per_second: Tokens drawn in a second at most.
     """
@@ -55,6 +56,7 @@ class Roofline:
     bandwidth: float
     drawn: int
     computed: int
+    run: int
     read_bytes: int
     tokens_per_second: float
 
@@ -96,6 +98,7 @@ def roofline(
         bandwidth=bandwidth,
         drawn=steps.drawn,
         computed=steps.computed,
+        run=sum(passes.rows),
         read_bytes=steps.read * each,
         tokens_per_second=steps.drawn / least,
     )

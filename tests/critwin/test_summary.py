@@ -1,6 +1,7 @@
 """The summary of a run small enough to count by hand, and of runs in which something is missing."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def _originals(rows: list[Any]) -> pd.DataFrame:
             "problem_id": problem,
             "text": TEXT,
             "tokens": TOKENS,
+            "surprisal": [0.0] * 8 + [math.log(2.0), math.log(4.0)],
             "label": label,
             "truth": "7",
             "correct": correct,
@@ -125,6 +127,15 @@ def test_counts_by_hand() -> None:
         "windows": 2,
         "originals_with_window": 2,
     }
+
+
+def test_choices_by_hand() -> None:
+    summary = _summary(ROWS)
+    # 1 - 1/2 and 1 - 1/4
+    assert summary["leave_mass"] == pytest.approx({"mean": 1.25, "lowest": 1.25, "highest": 1.25})
+    (row,) = [row for row in summary["headline"] if row["name"] == "choices in an answer, H"]
+    assert (row["estimate"], row["lower"], row["n"]) == (pytest.approx(1.25), None, 5)
+    assert row["note"].startswith("1.25 to 1.25")
 
 
 def test_shares_by_hand() -> None:

@@ -189,7 +189,7 @@ def test_a_model_that_has_no_choice(tmp_path: Path) -> None:
     shown = launch(tmp_path, *TINY, "sampler.temperature=0", "tracker=none")
     assert shown.returncode == 0, shown.stderr
     run = run_of(tmp_path)
-    assert summary_of(run)["forks"]["leave_mass"]["highest"] == 0
+    assert summary_of(run)["leave_mass"]["highest"] == 0
     found = tables(run)
     assert len(found["resamples"]) == len(found["attribution"]) == 0
     own = found["curves"][found["curves"]["own"]]

@@ -47,7 +47,7 @@ def test_the_matrices_of_a_model_and_its_cache(letters: Callable[..., LanguageSa
     assert limit.matrix_bytes == 4 * (2 * 16 * (48 + 16 + 64 + 64) + 16 * 7)
     assert (limit.rows, limit.lanes) == (6, 2)
     assert token_bytes(model) == 2 * 2 * 16 * 4  # keys and values of two layers
-    assert (limit.drawn, limit.computed) == (3, 2)
+    assert (limit.drawn, limit.computed, limit.run) == (3, 2, 18)
     assert limit.read_bytes == 256 * (4 * 2 + 3)
     least = limit.product_seconds * 2 / 12 + limit.read_bytes / limit.bandwidth
     assert limit.tokens_per_second == pytest.approx(3 / least)
