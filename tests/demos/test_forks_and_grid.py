@@ -30,7 +30,7 @@ SIMULATED = 20_000
 """Data sets that are simulated to know how large the statistic is by chance; a share of them of
 FALSE_ALARM is known to a standard error of 22 % of itself."""
 
-LIMIT = 52
+LIMIT = 60
 """Tokens of an answer at most: some answers end before it and some do not."""
 
 CUT = 100
@@ -91,7 +91,7 @@ def test_forks_and_grid_agree_within_their_errors(tmp_path: Path) -> None:
     Cuts of an original share their forks, which the simulation knows.
     """
     drawing = Drawing(
-        sampler=LanguageSampler(path="embedded:arithmetic", temperature=1.2, max_new_tokens=LIMIT),
+        sampler=LanguageSampler(path="embedded:arithmetic", temperature=1.5, max_new_tokens=LIMIT),
         problems=ArithmeticProblems(n_problems=8).load(),
         prompt=PromptTemplate(),
         feature=MathAnswer(),
@@ -115,5 +115,5 @@ def test_forks_and_grid_agree_within_their_errors(tmp_path: Path) -> None:
         seen += float(compared.distance(hits, shares.to_numpy()))
         chance += compared.by_chance(rng)
         uncertain += int(((compared.p > 0.1) & (compared.p < 0.9)).sum())
-    assert uncertain >= 20  # there is something to agree on
+    assert uncertain >= 10  # there is something to agree on
     assert (chance >= seen).mean() >= FALSE_ALARM

@@ -99,27 +99,6 @@ def test_embedded_model_to_the_end_and_nothing_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.demos
-def test_forks_and_grid_agree_within_their_errors(tmp_path: Path) -> None:
-    """The same originals by both protocols, at every position that the grid visits."""
-    by = {}
-    for sampler in ("forks", "fractions"):
-        shown = launch(tmp_path / sampler, *TINY, f"sampler={sampler}", "tracker=none")
-        assert shown.returncode == 0, shown.stderr
-        by[sampler] = tables(run_of(tmp_path / sampler))
-    pd.testing.assert_frame_equal(by["forks"]["originals"], by["fractions"]["originals"])
-    key = ["original_id", "label", "position"]
-    forks, grid = (by[sampler]["curves"].set_index(key) for sampler in by)
-    both = grid[grid["own"] & (grid["trials"] > 0)].join(forks.add_suffix("_forks"))
-    assert len(both) >= 16 * 5
-    apart = (both["lower"] > both["upper_forks"]) | (both["lower_forks"] > both["upper"])
-    # two intervals of 95 % that are apart: rarer than 5 %, and five of 100 are 4 standard errors
-    assert apart.mean() <= 0.05
-    difference = (both["agreement_forks"] - both["agreement"]).groupby("original_id").mean()
-    # originals are independent: 4 standard errors of their mean
-    assert abs(difference.mean()) <= 4 * difference.std() / np.sqrt(len(difference))
-
-
-@pytest.mark.demos
 @pytest.mark.parametrize("sampler", ["forks", "every_token"])
 def test_products_that_were_lost_are_made_again_from_the_records(
     tmp_path: Path, sampler: str
