@@ -187,7 +187,7 @@ class ForkProtocol(Protocol):
     max_tokens: int | None = None
     over: Literal["mean", "maximum"] = "mean"
     joint: bool = False
-    pilot: int = 32
+    pilot: int = 12
 
     def __post_init__(self) -> None:
         super().__post_init__()

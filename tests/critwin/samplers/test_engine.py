@@ -104,12 +104,17 @@ def test_what_stands_behind_a_cut_changes_nothing(
             assert x.surprisal == pytest.approx(y.surprisal, abs=1e-4)
 
 
-def test_one_text_split_elsewhere_is_another_sample(sampler: LanguageSampler) -> None:
+def test_one_text_split_elsewhere_is_another_sample(
+    sampler: LanguageSampler, originals: list[Generation]
+) -> None:
     """Prompt and sample may meet at another place of the same ids: steps count from there."""
     engine, law = engine_of(sampler), sampler._law()
-    ids = (3, 4, 5, 6, 7, 8)
     seeds = tuple(fold_in(8, r) for r in range(40))
-    requests = [Request(ids[:at], ids[at:], 1, 12, seeds) for at in (1, 4)]
+    requests = [
+        Request(x.prompt_ids + x.token_ids[:at], x.token_ids[at:], 1, 12, seeds)
+        for x in originals
+        for at in (0, 4)
+    ]
     together = engine.decode(requests, law)
     alone = [engine.decode([request], law)[0] for request in requests]
     assert [[d.token_ids for d in own] for own in together] == [
