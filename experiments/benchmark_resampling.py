@@ -134,7 +134,8 @@ class BenchmarkResampling(Experiment):
 
 
 def _roofline(rounds: Rounds) -> Roofline | None:
-    if not rounds.passes.rows:  # steps that were captured as a graph cannot be watched
+    # every draw followed its original, or the steps were captured as a graph
+    if not rounds.passes.rows:
         return None
     model = rounds.choices.grid.checkpoint.model
     return roofline(

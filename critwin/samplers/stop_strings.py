@@ -33,8 +33,8 @@ class StopStrings(StopStringCriteria):
     ) -> tuple[torch.Tensor, int, int]:
         """Give what the match looks up for each token.
 
-        transformers keeps it under the names of the tokens, which here do not say all: tokenizers
-        may read the same names differently, and `generate` reads special tokens as text.
+        transformers 5.23 looks in a cache of its own first, by a vocabulary whose order changes
+        from call to call: nothing is found there, and large tables stay.
         """
         mode = self._stop_string_matching_mode
         texts, ids = self.clean_tokenizer_vocab(tokenizer, stop_string_matching_mode=mode)

@@ -69,7 +69,7 @@ def choose(checkpoint: Checkpoint, cuts: Sequence[Cut]) -> Choices:
     many = [replace(max(cuts, key=lambda cut: cut.room), draws=max(ROWS))]
     device = checkpoint.model.device
     alone = PlainGeneration(checkpoint, rows=max(ROWS))
-    alone.draw(many)  # the first calls in a process are slow
+    alone.draw(some[:1])  # the first calls in a process are slow
     grid, of_grid = _fastest(
         {"one prefix in a call": alone}
         | {

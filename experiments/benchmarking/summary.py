@@ -54,7 +54,7 @@ def summarise(
         rounds: The rounds that count, at least one.
         warm_up: The round before them.
         choices: How transformers was called.
-        limit: What the machine could do at most; None where no pass of the engine was seen.
+        limit: What the machine could do at most; None where no step of the engine was seen.
         facts: What is to be known of machine and work.
     """
     found = [round_.ratios() for round_ in rounds]

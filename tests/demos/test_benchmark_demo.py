@@ -44,7 +44,7 @@ def summary_of(outputs: Path) -> dict[str, Any]:
 
 @pytest.mark.demos
 def test_every_number_is_there(tmp_path: Path) -> None:
-    shown = launch(tmp_path, "dataset.n_problems=2")
+    shown = launch(tmp_path, "dataset.n_problems=4")
     assert shown.returncode == 0, shown.stderr
     summary = summary_of(tmp_path)
     for name in RATIOS:
@@ -53,7 +53,7 @@ def test_every_number_is_there(tmp_path: Path) -> None:
     assert 0 < summary["c_forward_share"] <= 1
     # an engine cannot beat the machine: 1 is as fast as its matrix products alone
     assert 0 < summary["roofline"]["share_of_engine"] < 1
-    assert summary["work"]["originals"] == 2
+    assert summary["work"]["originals"] == 4
     assert summary["work"]["resamples"] == 2 * summary["work"]["cuts"]
     for name in ("generate", "paged", "engine"):
         assert summary["methods"][name]["resamples"] == summary["work"]["resamples"]

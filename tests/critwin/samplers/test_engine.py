@@ -60,7 +60,7 @@ def ids_of(drawn: list[list[Generation]]) -> list[list[tuple[int, ...]]]:
 
 
 def engine_of(sampler: LanguageSampler) -> Engine:
-    engine = sampler._loaded.decoder
+    engine = sampler.loaded.decoder
     assert isinstance(engine, Engine)
     return engine
 
