@@ -8,20 +8,22 @@ from typing import Any
 import pandas as pd
 
 
-def summarise_forks(plans: pd.DataFrame) -> dict[str, Any]:
+def summarise_forks(plans: pd.DataFrame, label: Mapping[str, str]) -> dict[str, Any]:
     """Give the fork section of a summary, fit for JSON.
 
     Args:
         plans: The plans table, one row or more.
+        label: The label of each original.
 
     Returns:
         half_width (wanted, whether over the
         mean or the maximum of positions, whether joint; means of what was expected and reached, the
-        largest that was reached, originals whose plan was expected to meet the wanted one); forks
-        and tokens of pilot and plan; cheaper (originals by the protocol that needs fewer tokens for
-        the precision compared; without a choice there is nothing to compare) with the tokens
-        expected of both, summed over the originals compared, and the mean number of draws that the
-        grid needs at each level.
+        largest that was reached, originals whose plan was expected to meet the wanted one, those
+        that had another label when they were planned: of the feature that the run asked for before
+        it was relabelled); forks and tokens of pilot and plan; cheaper (originals by the protocol
+        that needs fewer tokens for the precision compared; without a choice there is nothing to
+        compare) with the tokens expected of both, summed over the originals compared, and the mean
+        number of draws that the grid needs at each level.
     """
     first, reached = plans.iloc[0], plans["half_width"]
     compared = plans[plans["cheaper"].notna()]
@@ -35,6 +37,7 @@ def summarise_forks(plans: pd.DataFrame) -> dict[str, Any]:
             "reached": float(reached.mean()),
             "largest": float(reached.max()),
             "met": int(plans["met"].sum()),
+            "relabelled": int((plans["original_id"].map(label) != plans["label"]).sum()),
         },
         "forks": int(plans["main_forks"].sum()),
         "tokens": int(plans["main_tokens"].sum()),
@@ -59,7 +62,8 @@ def headline_rows(forks: Mapping[str, Any], *, n: int, problems: int) -> list[di
     """
     half, cheaper = forks["half_width"], forks["cheaper"]
     kind = f"95 %, {'joint' if half['joint'] else 'pointwise'}, {half['over']} over positions"
-    wanted = "" if half["wanted"] is None else f"wanted {half['wanted']:g}; "
+    of = " of the labels before" if half["relabelled"] else ""
+    wanted = "" if half["wanted"] is None else f"wanted {half['wanted']:g}{of}; "
     rows = [
         ("half-width reached", half["reached"], f"{wanted}{kind}; at most {half['largest']:.3f}"),
         (

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import pyarrow as pa
+
+from critwin.records import PROBLEMS
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,29 @@ class Problem:
     question: str
     truth: str | None
     branches: tuple[PlantedBranch, ...] = field(default=())
+
+
+def problems_table(problems: Sequence[Problem]) -> pa.Table:
+    """Put problems into the problems table, in their order."""
+    return pa.Table.from_pylist([asdict(problem) for problem in problems], schema=PROBLEMS)
+
+
+def read_problems(table: pa.Table) -> list[Problem]:
+    """Turn the problems table back into problems."""
+    return [
+        Problem(
+            problem_id=row["problem_id"],
+            question=row["question"],
+            truth=row["truth"],
+            branches=tuple(
+                PlantedBranch(
+                    branch["kind"], tuple(branch["options"]), tuple(branch["probabilities"])
+                )
+                for branch in row["branches"]
+            ),
+        )
+        for row in table.to_pylist()
+    ]
 
 
 class ProblemSet(ABC):

@@ -25,6 +25,26 @@ SCHEMA_VERSION = 2
 UNFINISHED = re.compile(r"\..+\.\d+")
 """Name of a file that is being written: a dot, the final name, the process."""
 
+PROBLEMS = pa.schema(
+    [
+        ("problem_id", pa.string()),
+        ("question", pa.string()),
+        ("truth", pa.string()),  # the reference answer as the problem set has it; null: none
+        (
+            "branches",  # planted by a generator; else empty
+            pa.list_(
+                pa.struct(
+                    [
+                        ("kind", pa.string()),
+                        ("options", pa.list_(pa.string())),
+                        ("probabilities", pa.list_(pa.float64())),
+                    ]
+                )
+            ),
+        ),
+    ]
+)
+
 ORIGINALS = pa.schema(
     [
         ("original_id", pa.string()),
@@ -69,14 +89,14 @@ RESAMPLES = pa.schema(
 PLANS = pa.schema(
     [
         ("original_id", pa.string()),
-        ("label", pa.string()),  # the original's own: it is its curve that was planned for
+        ("label", pa.string()),  # whose curve was planned for: the original's own at that time
         ("leave_mass", pa.float64()),  # H, the sum of 1 - probability over the tokens
         ("probability", pa.list_(pa.float64())),  # of each token, as the sampler draws
         ("over", pa.string()),  # mean, maximum: what the half-widths are over positions 0..n-1
         ("joint", pa.bool_()),  # whether they are of joint or of pointwise 95 % intervals
         ("half_width_wanted", pa.float64()),  # null where budgets alone decide
         ("half_width_expected", pa.float64()),  # when the forks were planned
-        ("half_width", pa.float64()),  # reached
+        ("half_width", pa.float64()),  # reached, of the label that the original has
         ("met", pa.bool_()),  # whether the wanted one was expected to be reached; true without one
         ("left_out", pa.float64()),  # mean weight of tokens with a choice that were not forked
         ("forks", pa.list_(pa.int32())),  # at each token: planned, and all of them drawn
@@ -267,7 +287,7 @@ class RunDirectory:
             return pq.read_table(path)
         except FileNotFoundError:
             raise RecordsError(f"{path} is missing: the run is not finished") from None
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
             raise RecordsError(f"{path} cannot be read: {error}") from None
 
     def has(self, table: str) -> bool:

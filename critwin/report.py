@@ -74,13 +74,23 @@ def _facts(provenance: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         "commit": f"{commit}{dirty}" if commit else "not in a git checkout",
         "started": provenance.get("start"),
     }
-    for name, component in (provenance.get("identity") or {}).items():
-        if isinstance(component, Mapping) and "class" in component:
-            facts[name] = _component(component)
+    facts |= _components(provenance.get("identity") or {})
+    for source in provenance.get("sources", []):
+        facts["labels anew"] = f"{source['experiment']} {source['run_id']}"
+        for name, text in _components(source["identity"]).items():
+            facts.setdefault(name, text)
     counts = summary.get("counts", {})
     facts["counts"] = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items())
     rows = [f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in facts.items() if v]
     return "\n".join(rows)
+
+
+def _components(identity: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: _component(component)
+        for name, component in identity.items()
+        if isinstance(component, Mapping) and "class" in component
+    }
 
 
 def _component(component: Mapping[str, Any]) -> str:

@@ -84,7 +84,7 @@ def summarise(
     summary["places"] = _places(table, rising, curves, compared)
     summary["planted"] = [_planted(coincidence) for coincidence in found]
     if plans is not None and len(plans):
-        summary["forks"] = summarise_forks(plans)
+        summary["forks"] = summarise_forks(plans, _labels(originals))
     summary["headline"] = _headline(summary)
     return summary
 
@@ -94,6 +94,10 @@ def own_rises(windows: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
     label = windows["original_id"].map(originals.set_index("original_id")["label"])
     scored = windows["label"] != UNSCORED
     return windows[(windows["label"] == label) & scored & (windows["direction"] == "rise")]
+
+
+def _labels(originals: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(originals["original_id"], originals["label"], strict=True))
 
 
 def _describe(originals: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:

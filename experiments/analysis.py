@@ -10,7 +10,7 @@ from critwin.feature import UNSCORED
 from critwin.figures import write_figures
 from critwin.fork_tables import attribution_table, read_forks
 from critwin.forks import ForkCurve, Forks, fork_curves
-from critwin.problem import Problem
+from critwin.problem import read_problems
 from critwin.protocol import ForkProtocol, Protocol
 from critwin.records import RunDirectory
 from critwin.report import write_report
@@ -19,9 +19,22 @@ from critwin.window import Window, WindowRule, windows_table
 from experiments.tracker import Progress
 
 
+def products(tables: Sequence[str], protocol: Protocol) -> tuple[str, ...]:
+    """Name what stands in a run directory after the analysis.
+
+    Args:
+        tables: Tables that stood before it.
+        protocol: How originals were resampled.
+    """
+    made = ["curves", "windows"]
+    if isinstance(protocol, ForkProtocol):
+        made.append("attribution")
+    files = [f"{table}.parquet" for table in (*tables, *made)]
+    return (*files, "summary.json", "figures", "report.html")
+
+
 def analyse(
     directory: RunDirectory,
-    problems: Sequence[Problem],
     *,
     protocol: Protocol,
     rule: WindowRule,
@@ -30,9 +43,8 @@ def analyse(
     """Write curves, windows, attribution, summary, figures and page of a run whose records stand.
 
     Args:
-        directory: The run directory, with its originals and resamples, and with plans where the
-            protocol is forks.
-        problems: The problems that the originals answer.
+        directory: The run directory, with its problems, originals and resamples, and with plans
+            where the protocol is forks.
         protocol: How originals were resampled.
         rule: What counts as a window; asked about each original's own label.
         progress: Shows the steps.
@@ -61,6 +73,7 @@ def analyse(
         attributed = attribution_table(forks, originals, resamples, windows)
         directory.write("attribution", attributed)
     progress.advance(1)
+    problems = read_problems(directory.read("problems"))
     summary = summarise(
         originals, resamples, curves, windows, problems, compared=rule.fractions, plans=plans
     )

@@ -43,6 +43,10 @@ class Experiment(ABC):
     axis: ClassVar[str] = "originals_done"
     """The scalar over which trackers draw the others."""
 
+    always: ClassVar[bool] = False
+    """Whether a finished run is done anew when it is started again: it measures the machine, or it
+    looks at other runs, which change."""
+
     execution: ClassVar[frozenset[str]] = frozenset()
     """Fields that say how to compute, not what: left out of the run id."""
 
@@ -74,6 +78,10 @@ class Experiment(ABC):
         """Words by which a tracking service can find the run."""
         return [self.name]
 
+    def sources(self) -> list[dict[str, object]]:
+        """Describe the runs whose records are read, for the provenance record; fit for JSON."""
+        return []
+
     def determining(self) -> Self:
         """Give an experiment with the same numbers, spelled in the one way that is hashed."""
         return self
@@ -81,6 +89,14 @@ class Experiment(ABC):
     def run_id(self) -> str:
         """Hash what determines the run's numbers."""
         return run_id(self.name, {"components": self.determining()})
+
+    def is_done(self, directory: RunDirectory) -> bool:
+        """Tell whether a start would find nothing to do in its run directory.
+
+        Raises:
+            RecordsError: The provenance record is damaged.
+        """
+        return not self.always and is_complete(directory, self.products)
 
 
 def is_complete(directory: RunDirectory, products: Sequence[str]) -> bool:
@@ -143,7 +159,7 @@ def carry_out(
         RecordsError: Another process is computing this run, or its directory cannot be used.
     """
     with directory.locked():
-        if not is_complete(directory, experiment.products):
+        if not experiment.is_done(directory):
             earlier = read_provenance(directory) or {}
             record = earlier | _opening_record(experiment, directory)
             write_text(directory.path / "config.yaml", config)
@@ -180,6 +196,7 @@ def _opening_record(experiment: Experiment, directory: RunDirectory) -> dict[str
         "start": earlier["start"] if earlier else _now(),
         "restarts": int(str(earlier["restarts"])) + 1 if earlier else 0,
         "identity": identity(experiment.determining()),
+        "sources": experiment.sources(),
         **environment(),
     }
 

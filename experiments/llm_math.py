@@ -9,12 +9,12 @@ from typing import ClassVar, Self
 from critwin.errors import ParameterError, ProblemError
 from critwin.feature import Feature
 from critwin.generation import TextSampler
-from critwin.problem import Problem, ProblemSet
+from critwin.problem import Problem, ProblemSet, problems_table
 from critwin.prompt import PromptTemplate
 from critwin.protocol import ForkProtocol, Grid, Protocol, Sampling
 from critwin.records import RunDirectory
 from critwin.window import WindowRule
-from experiments.analysis import analyse
+from experiments.analysis import analyse, products
 from experiments.experiment import Accounts, Experiment
 from experiments.fork_resampling import ForkResampling, forking
 from experiments.grid_resampling import GridResampling
@@ -52,10 +52,7 @@ class LlmMath(Experiment):
     @property
     def products(self) -> tuple[str, ...]:
         """Tables, those of forks where there are any, summary, figures and page."""
-        tables = (*self._drawn(), "curves", "windows")
-        if isinstance(self.sampler, ForkProtocol):
-            tables += ("attribution",)
-        return (*(f"{t}.parquet" for t in tables), "summary.json", "figures", "report.html")
+        return products(("problems", *self._drawn()), self.sampler)
 
     @cached_property
     def problems(self) -> list[Problem]:
@@ -98,6 +95,7 @@ class LlmMath(Experiment):
         self, directory: RunDirectory, *, tracker: Tracker, progress: Progress
     ) -> Accounts | None:
         """Draw what is not drawn yet, then make curves, windows, summary, figures and page."""
+        directory.write("problems", problems_table(self.problems))
         if all(directory.has(table) for table in self._drawn()):
             self._analyse(directory, progress)
             return None
@@ -131,7 +129,6 @@ class LlmMath(Experiment):
     def _analyse(self, directory: RunDirectory, progress: Progress) -> float:
         return analyse(
             directory,
-            self.problems,
             protocol=self.sampler,
             rule=self.window,
             progress=progress,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from argparse import Namespace
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from critwin.errors import CritwinError
 from launch.catalogue import CONF, experiments, listing
+
+HOME = re.compile(r"(?<=[=\[,])~(?=/)")
+"""Where a path begins in the home folder: neither the shell nor Hydra reads it behind a key."""
 
 REFUSED = 2
 """Exit code of a command line that names nothing that can be run."""
@@ -27,6 +31,8 @@ def command(main: Callable[[], None]) -> None:
     os.environ.setdefault("CRITWIN_CLUSTER", "slurm" if shutil.which("sbatch") else "local")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    home = str(Path.home())
+    sys.argv[1:] = [HOME.sub(lambda _: home, argument) for argument in sys.argv[1:]]
     if not any("exp=" in argument or argument.startswith("-") for argument in sys.argv[1:]):
         _list_experiments()
     from hydra._internal.utils import get_args_parser  # here, because listing takes no Hydra

@@ -18,7 +18,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from critwin.errors import CritwinError, ParameterError
 from critwin.records import RunDirectory
-from experiments.experiment import is_complete
 from launch.build import ConfigError, Job, build, first_line
 from launch.composing import Composer, composer
 from launch.secrets import refuse_secrets
@@ -129,7 +128,7 @@ def check_outputs(job: Job) -> Path:
         CritwinError: Its record is damaged, or nothing can be written there.
     """
     path = job.directory()
-    if not is_complete(RunDirectory(path), job.experiment.products):
+    if not job.experiment.is_done(RunDirectory(path)):
         _check_writable("outputs", str(job.outputs), path.parent)
     return path
 

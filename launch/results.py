@@ -39,6 +39,9 @@ def show_results(console: Console, run: Path, summary: Mapping[str, object]) -> 
     headline = summary.get("headline")
     if isinstance(headline, list):
         show_headline(console, headline)
+    tables = summary.get("tables")
+    for table in tables if isinstance(tables, list) else []:
+        show_table(console, table)
     for caption, trajectory in read_trajectories(run):
         _show_trajectory(console, caption, trajectory)
     show_files(console, run)
@@ -68,6 +71,20 @@ def show_headline(console: Console, headline: Sequence[Mapping[str, Any]]) -> No
     for row in headline:
         if row["note"] and not wide:
             console.print(Text(f"  {str(row['name']).strip()}: {row['note']}", style="dim"))
+
+
+def show_table(console: Console, described: Mapping[str, Any]) -> None:
+    """Print a table that a summary holds: title, names of columns, rows of text and numbers."""
+    title = str(described["title"])
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for column, cells in zip(
+        described["columns"], zip(*described["rows"], strict=True), strict=True
+    ):
+        text = all(isinstance(cell, str) for cell in cells)
+        table.add_column(column, justify="left" if text else "right", no_wrap=not text)
+    for row in described["rows"]:
+        table.add_row(*(Text(number(cell)) for cell in row))
+    console.print(table)
 
 
 def number(value: object) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from critwin.errors import CritwinError, RecordsError
 from critwin.records import RunDirectory
-from experiments.experiment import carry_out, is_complete, read_provenance
+from experiments.experiment import carry_out, read_provenance
 from launch.build import Job, build
 from launch.results import show_results
 from launch.sweep import Sweep
@@ -102,7 +102,7 @@ def start(job: Job, *, group: str | None, words: Sequence[str] = ()) -> None:
     out = console()
     path = job.directory()
     directory = RunDirectory(path)
-    if is_complete(directory, job.experiment.products):
+    if job.experiment.is_done(directory):
         out.print(Text(f"Already complete: {path}. Nothing is computed again."), soft_wrap=True)
         show_results(out, path, directory.read_json("summary") or {})
         return

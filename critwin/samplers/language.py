@@ -115,14 +115,14 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
         """Name the device that holds the weights."""
         import torch
 
-        device = self._loaded.model.device
+        device = self.loaded.model.device
         if device.type == "cuda":
             return f"{device} ({torch.cuda.get_device_name(device)})"
         return str(device)
 
     def start(self, prompts: Sequence[Prompt]) -> list[Prefix]:
         """Render each prompt to token ids, once, by the chat template where there is one."""
-        tokenizer = self._loaded.tokenizer
+        tokenizer = self.loaded.tokenizer
         return [Prefix(_render(tokenizer, prompt)) for prompt in prompts]
 
     def resample(
@@ -150,7 +150,7 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
     def paths(self, x: Sequence[Generation]) -> list[Path]:
         """Give the probability of each token that was drawn, by one teacher-forced pass each."""
         sequences = [(g.prompt_ids, g.token_ids) for g in x]
-        found = self._loaded.decoder.surprisals(sequences, self._law())
+        found = self.loaded.decoder.surprisals(sequences, self._law())
         return [Path(np.exp(-np.array(own, dtype=np.float64))) for own in found]
 
     def fork(
@@ -186,20 +186,21 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
 
     def tokens(self, token_ids: Sequence[int]) -> list[str]:
         """Give each token as text; special tokens as the tokenizer writes them."""
-        return [self._loaded.tokenizer.decode([i]) for i in token_ids]
+        return [self.loaded.tokenizer.decode([i]) for i in token_ids]
 
     def text(self, token_ids: Sequence[int]) -> str:
         """Give token ids as text, special tokens left out."""
-        text: str = self._loaded.tokenizer.decode(list(token_ids), skip_special_tokens=True)
+        text: str = self.loaded.tokenizer.decode(list(token_ids), skip_special_tokens=True)
         return text
 
     def prompt_text(self, prompt_ids: Sequence[int]) -> str:
         """Give the prompt as it was sent, special tokens shown."""
-        text: str = self._loaded.tokenizer.decode(list(prompt_ids))
+        text: str = self.loaded.tokenizer.decode(list(prompt_ids))
         return text
 
     @property
-    def _loaded(self) -> Loaded:
+    def loaded(self) -> Loaded:
+        """The model in memory, loaded on first use."""
         return load(
             self.path,
             None if local_folder(self.path) else hub_commit(self.path, self.revision),
@@ -211,7 +212,7 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
         )
 
     def _decode(self, requests: Sequence[Request]) -> list[list[Drawn]]:
-        return self._loaded.decoder.decode(
+        return self.loaded.decoder.decode(
             requests,
             self._law(),
             rows=self.batch_size,
@@ -220,18 +221,18 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
 
     def _limit(self, prefix: Prefix) -> int:
         """Give the length limit of samples with this prompt."""
-        room = self._loaded.context - len(prefix.prompt_ids)
+        room = self.loaded.context - len(prefix.prompt_ids)
         if room < 1:
             raise ModelError(
                 f"a prompt has {len(prefix.prompt_ids)} tokens; the model's context holds "
-                f"{self._loaded.context}, and one has to be left for the answer"
+                f"{self.loaded.context}, and one has to be left for the answer"
             )
         return min(self.max_new_tokens, room)
 
     def _law(self) -> TokenLaw:
         return TokenLaw(
-            tokenizer=self._loaded.tokenizer,
-            end_ids=self._loaded.end_ids,
+            tokenizer=self.loaded.tokenizer,
+            end_ids=self.loaded.end_ids,
             temperature=self.temperature,
             top_k=self.top_k,
             top_p=self.top_p,
@@ -242,7 +243,7 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
 
     def _join(self, prefix: Prefix, drawn: Sequence[Drawn]) -> list[Generation]:
         ids = [prefix.token_ids + d.token_ids for d in drawn]
-        texts = self._loaded.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        texts = self.loaded.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [
             Generation(prefix.prompt_ids, i, prefix.surprisal + d.surprisal, text, d.finish_reason)
             for i, d, text in zip(ids, drawn, texts, strict=True)

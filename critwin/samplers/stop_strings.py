@@ -33,15 +33,16 @@ class StopStrings(StopStringCriteria):
     ) -> tuple[torch.Tensor, int, int]:
         """Give what the match looks up for each token.
 
-        transformers keeps it under the names of the tokens, which here do not say all: tokenizers
-        may read the same names differently, and `generate` reads special tokens as text.
+        transformers 5.23 looks in a cache of its own first, by a vocabulary whose order changes
+        from call to call: nothing is found there, and large tables stay.
         """
         mode = self._stop_string_matching_mode
         texts, ids = self.clean_tokenizer_vocab(tokenizer, stop_string_matching_mode=mode)
         for stop, wanted in zip(self.stop_strings, self._stop_strings_for_matching, strict=True):
             if not _can_be_written(wanted, frozenset(texts)):
                 raise ParameterError("stop", stop, "strings that tokens of the model can spell")
-        found: tuple[torch.Tensor, int, int] = self._stop_string_create_embedding_vec(
+        base: Any = StopStringCriteria  # its own annotation says otherwise
+        found: tuple[torch.Tensor, int, int] = base._stop_string_create_embedding_vec(
             texts, ids, self._stop_strings_for_matching
         )
         return found

@@ -9,7 +9,10 @@ from hydra._internal.utils import get_args_parser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from critwin.records import RunDirectory
 from experiments import train_arithmetic
+from experiments.experiment import carry_out
+from experiments.tracker import Silent
 from launch.build import build, component
 from launch.catalogue import CONF, experiments
 from launch.composing import composer, paths
@@ -22,6 +25,10 @@ if not hasattr(train_arithmetic, "TrainArithmetic"):
     unwritten = pytest.mark.skip(reason="experiments.train_arithmetic.TrainArithmetic is to come")
     WRITTEN = [pytest.param(n, marks=unwritten) if "train" in n else n for n in EXPERIMENTS]
 LINE = '{"question": "What is 1 + 1?", "answer": "1 + 1 = 2\\n#### 2"}\n'
+
+
+READERS = ("relabel",)
+"""Experiments that read finished runs."""
 
 
 def compose(*overrides: str, mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -39,6 +46,18 @@ def given(path: Path, tmp_path: Path) -> list[str]:
     problems.write_text(LINE)
     values = {"gsm8k": [f"dataset.path={problems}"], "hf": ["model.path=some/model"]}
     return values.get(path.stem, [])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, as small as can be."""
+    chain = ("model=markov_string", "model.max_new_tokens=3", "feature=final_word")
+    tiny = ("sampler=fractions", "sampler.n=1", "dataset.n_problems=1", "originals_per_problem=1")
+    job = build(compose("+exp=llm_math", *chain, *tiny))
+    directory = RunDirectory(tmp_path_factory.mktemp("run"))
+    silent = Silent()
+    carry_out(job.experiment, directory, config=job.config, tracker=silent, progress=silent)
+    return directory.path
 
 
 def targets(node: object) -> list[dict]:
@@ -77,8 +96,8 @@ def test_every_key_of_a_component_file_is_commented(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_an_experiment_builds(name: str) -> None:
-    job = build(compose(f"+exp={name}"))
+def test_an_experiment_builds(name: str, run: Path) -> None:
+    job = build(compose(f"+exp={name}", *([f"runs=[{run}]"] if name in READERS else [])))
     assert job.experiment.name == name
 
 

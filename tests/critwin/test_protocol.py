@@ -53,6 +53,8 @@ def test_only_what_is_set_is_chosen() -> None:
         ({"temperature": float("nan")}, "temperature"),
         ({"top_p": 0}, "top_p"),
         ({"top_p": 1.01}, "top_p"),
+        ({"min_p": 1.01}, "min_p"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
         ({"top_k": 0}, "top_k"),
         ({"top_k": 1.5}, "top_k"),
         ({"max_new_tokens": 0}, "max_new_tokens"),

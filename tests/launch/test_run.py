@@ -35,6 +35,19 @@ def test_a_run_writes_its_config_and_is_not_done_again(fake, job, monkeypatch, c
     assert before == {p: p.stat().st_mtime_ns for p in before}
 
 
+def test_what_measures_the_machine_is_done_anew(fake, job, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(fake, "always", True)
+    made = job("+exp=fake", "seed=7", "tracker=none")
+    start(made, group=None)
+    first = json.loads((made.directory() / "provenance.json").read_text())
+    start(made, group=None)
+    assert fake.runs == [7, 7]
+    assert "Already complete" not in capfd.readouterr().out
+    again = json.loads((made.directory() / "provenance.json").read_text())
+    assert (first["restarts"], again["restarts"]) == (0, 1)
+    assert again["status"] == "complete"
+
+
 def test_tracker_cluster_and_outputs_do_not_change_the_run_id(fake, job) -> None:
     one = job("+exp=fake", "tracker=none", "outputs=a")
     two = job("+exp=fake", "cluster=slurm", "outputs=b")

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from critwin.records import ATTRIBUTION, CURVES, ORIGINALS, WINDOWS, RunDirectory
-from launch.results import marked_text, number, share, show_headline, show_results
+from launch.results import marked_text, number, share, show_headline, show_results, show_table
 from launch.terminal import Bars, Lines, duration, progress_for
 from launch.trajectories import Trajectory, printable, read_trajectories
 
@@ -236,3 +236,18 @@ def test_a_run_without_trajectories(tmp_path: Path) -> None:
 
 def test_a_model_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[31mb\x07\x9bc\td\n") == "a\ufffd[31mb\ufffd\ufffdc\td\n"
+
+
+def test_a_table_of_a_summary_is_printed_as_it_is() -> None:
+    made = console()
+    table = {
+        "title": "Methods",
+        "columns": ["method", "per second", "how"],
+        "rows": [["A [b]", 12.5, "measured"], ["B", None, "not [/b] run"]],
+    }
+    show_table(made, table)
+    lines = [line.split() for line in text_of(made).splitlines() if line.strip()]
+    assert lines[0] == ["Methods"]
+    assert lines[1] == ["method", "per", "second", "how"]
+    assert lines[3] == ["A", "[b]", "12.500", "measured"]
+    assert lines[4] == ["B", "-", "not", "[/b]", "run"]

@@ -84,9 +84,9 @@ REFUSED: dict[str, Callable[[], Any]] = {
         bos_token_id=None,
         eos_token_id=0,
     ),
-    # does not tell its attention which window a layer has
+    # does not tell its attention which window a layer has; no short text would show it
     "qwen2_moe": lambda: hf.Qwen2MoeConfig(
-        **SHAPE | MIXED,
+        **SHAPE | MIXED | {"sliding_window": 40},
         use_sliding_window=True,
         num_experts=4,
         num_experts_per_tok=2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,13 @@ from critwin.errors import ModelError, ParameterError
 from critwin.generation import Prefix
 from critwin.prompt import Prompt
 from critwin.protocol import Sampling
-from critwin.samplers.checkpoint import load
 from critwin.samplers.language import LanguageSampler
 from critwin.seeds import fold_in
+from tests.critwin.samplers.recomputing import greedy, reference
 
 
 def sampler_of(folder: Path, **settings: Any) -> LanguageSampler:
     return LanguageSampler(path=str(folder), device="cpu", **settings)
-
-
-def model_of(folder: Path) -> Any:
-    return load(str(folder), None, "float64", "cpu", False, True, "plain").model
 
 
 def test_chat_template_is_applied_and_prefix_follows_it(tiny_llama: Path) -> None:
@@ -45,55 +42,64 @@ def test_plain_model_gets_plain_text(tiny_letters: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 1, 7])
 def test_greedy_equals_generate(tiny_llama: Path, kept: int) -> None:
     sampler = sampler_of(tiny_llama, temperature=0.0, max_new_tokens=20, deterministic=True)
-    model = model_of(tiny_llama)
+    model = reference(tiny_llama)
     starts = sampler.start([Prompt("how many apples?"), Prompt("a"), Prompt("the answer is 42")])
     prefixes = [Prefix(s.prompt_ids, tuple(range(10, 10 + kept)), (0.0,) * kept) for s in starts]
     for prefix, (x,) in zip(prefixes, sampler.resample(prefixes, seeds=[[0]] * 3), strict=True):
-        ids = torch.tensor([[*prefix.prompt_ids, *prefix.token_ids]])
-        out = model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            max_new_tokens=20 - kept,
-            pad_token_id=1,
-        )
-        assert out[0, len(prefix.prompt_ids) :].tolist() == list(x.token_ids)
+        assert greedy(model, prefix, 20 - kept) == list(x.token_ids)
         assert sum(x.surprisal) == 0
 
 
-def exact_continuations(
-    sampler: LanguageSampler, model: Any, prompt_ids: tuple[int, ...], length: int
+def law_of_generate(
+    folder: Path, prompt_ids: tuple[int, ...], length: int, settings: dict[str, Any]
 ) -> dict[tuple[int, ...], float]:
-    """Probability of every continuation of up to `length` tokens, by full recomputation."""
-    law = sampler._law()
+    """Probability of every continuation of `length` tokens, or fewer and the end token."""
+    model = reference(folder)
     done: dict[tuple[int, ...], float] = {}
     open_: dict[tuple[int, ...], float] = {(): 1.0}
     for _ in range(length):
+        ids = torch.tensor([[*prompt_ids, *own] for own in open_])
+        out = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=True,
+            max_new_tokens=1,
+            output_scores=True,
+            return_dict_in_generate=True,
+            pad_token_id=0,
+            **{"top_k": 0, **settings},
+        )
         grown: dict[tuple[int, ...], float] = {}
-        for ids, p in open_.items():
-            with torch.inference_mode():
-                logits = model(torch.tensor([[*prompt_ids, *ids]])).logits[:, -1]
-            for token, q in enumerate(law.log_probabilities(logits)[0].exp().tolist()):
-                if q > 0:
-                    finished = token in law.end_ids or len(ids) + 1 == length
-                    (done if finished else grown)[(*ids, token)] = p * q
-        open_ = grown
-    return done
+        for (own, p), row in zip(open_.items(), out.scores[0].softmax(dim=-1), strict=True):
+            for token, q in enumerate(row.tolist()):
+                finished = token == 0 or len(own) + 1 == length
+                (done if finished else grown)[(*own, token)] = p * q
+        open_ = {own: p for own, p in grown.items() if p > 0}
+    return {own: p for own, p in done.items() if p > 0}
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"temperature": 0.6}, {"top_k": 3}, {"top_p": 0.8}, {"temperature": 1.5, "top_p": 0.9}],
+    [
+        {},
+        {"temperature": 0.6},
+        {"top_k": 3},
+        {"top_p": 0.8},
+        {"min_p": 0.2},
+        {"repetition_penalty": 1.7},
+        {"temperature": 1.5, "top_k": 6, "top_p": 0.9, "min_p": 0.05, "repetition_penalty": 0.8},
+    ],
 )
-def test_draws_and_surprisals_follow_the_truncated_law(
+def test_draws_and_surprisals_follow_the_law_of_generate(
     tiny_letters: Path, settings: dict[str, Any]
 ) -> None:
+    """All strings of up to three tokens are counted; `generate` says how probable each one is."""
     sampler = sampler_of(tiny_letters, max_new_tokens=3, deterministic=True, **settings)
-    model = model_of(tiny_letters)
     (start,) = sampler.start([Prompt("abca")])
-    n = 5000
+    n = 4000
     (drawn,) = sampler.resample([start], seeds=[[fold_in(0, i) for i in range(n)]])
-    law = exact_continuations(sampler, model, start.prompt_ids, 3)
+    law = law_of_generate(tiny_letters, start.prompt_ids, 3, settings)
+    assert sum(law.values()) == pytest.approx(1)
     counts = Counter(x.token_ids for x in drawn)
     assert set(counts) <= set(law)
     often = [ids for ids, p in law.items() if p * n >= 5]
@@ -104,46 +110,10 @@ def test_draws_and_surprisals_follow_the_truncated_law(
     if not keep[-1]:  # too few rare strings for a cell of their own
         observed[0], expected[0] = observed[0] + observed[-1], expected[0] + expected[-1]
     assert chisquare(observed[keep], expected[keep]).pvalue > 1e-4
-    for x in drawn[:200]:
-        assert np.exp(-sum(x.surprisal)) == pytest.approx(law[x.token_ids], rel=1e-9)
-
-
-def test_truncation_is_that_of_generate(tiny_letters: Path) -> None:
-    """The support after top-k and top-p is the one that transformers' own sampling has."""
-    sampler = sampler_of(tiny_letters, max_new_tokens=1, temperature=0.7, top_k=5, top_p=0.85)
-    (start,) = sampler.start([Prompt("ab")])
-    (drawn,) = sampler.resample([start], seeds=[[fold_in(0, i) for i in range(3000)]])
-    torch.manual_seed(0)
-    ids = torch.tensor([start.prompt_ids])
-    out = model_of(tiny_letters).generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        do_sample=True,
-        temperature=0.7,
-        top_k=5,
-        top_p=0.85,
-        max_new_tokens=1,
-        num_return_sequences=3000,
-        pad_token_id=0,
-    )
-    ours = Counter(x.token_ids[0] for x in drawn)
-    theirs = Counter(out[:, -1].tolist())
-    for token in set(ours) | set(theirs):
-        p = (ours[token] + theirs[token]) / 6000
-        assert abs(ours[token] - theirs[token]) / 3000 <= 5 * np.sqrt(2 * p * (1 - p) / 3000)
-
-
-def test_batch_size_changes_no_token(tiny_llama: Path) -> None:
-    prompts = [Prompt("how many apples?"), Prompt("a"), Prompt("the answer is 42.")]
-    seeds = [[fold_in(0, i, r) for r in range(5)] for i in range(3)]
-    drawn = []
-    for batch_size in (1, 4, 64):
-        sampler = sampler_of(
-            tiny_llama, batch_size=batch_size, max_new_tokens=30, deterministic=True
-        )
-        found = sampler.resample(sampler.start(prompts), seeds=seeds)
-        drawn.append([[x.token_ids for x in own] for own in found])
-    assert drawn[0] == drawn[1] == drawn[2]
+    # generate has scores in float32: three tokens with logits below 64 round to 3 * 64 * 2**-24
+    for x, path in zip(drawn[:200], sampler.paths(drawn[:200]), strict=True):
+        assert np.exp(-sum(x.surprisal)) == pytest.approx(law[x.token_ids], rel=2e-5)
+        assert path.probability.prod() == pytest.approx(law[x.token_ids], rel=2e-5)
 
 
 def test_length_limit_counts_from_the_prompt(tiny_llama: Path) -> None:
@@ -185,6 +155,13 @@ def test_stop_string_ends_a_generation_across_the_cut(tiny_letters: Path) -> Non
     direct = [x for x in again if x.text.startswith("ab")]
     assert direct
     assert all(x.text == "ab" and x.finish_reason == "stop" for x in direct)
+    # a sample that was stopped is followed up to its stop, and no further
+    known = sampler.observe(stopped, [1] * len(stopped), seeds=[0] * len(stopped))
+    blind = [replace(prefix, origin=None) for prefix in known]
+    seeds = [[fold_in(2, i, r) for r in range(4)] for i in range(len(known))]
+    found = [sampler.resample(prefixes, seeds=seeds) for prefixes in (known, blind)]
+    ends = [[(x.token_ids, x.finish_reason) for own in xs for x in own] for xs in found]
+    assert ends[0] == ends[1]
 
 
 def test_stop_string_of_the_embedded_model() -> None:
@@ -231,6 +208,12 @@ def test_fingerprint_follows_the_weights_not_the_path(tiny_letters: Path, tmp_pa
         ({"dtype": "int8"}, "dtype"),
         ({"device": "gpu"}, "device"),
         ({"batch_size": 0}, "batch_size"),
+        ({"memory_gb": 0}, "memory_gb"),
+        ({"engine": "fast"}, "engine is 'fast'; allowed: one of shared, plain"),
+        ({"min_p": 1.1}, r"min_p is 1.1; allowed: null or a number in \[0, 1\]"),
+        ({"min_p": -0.1}, "min_p"),
+        ({"repetition_penalty": 0}, r"repetition_penalty is 0; .* number in \(0, inf\)"),
+        ({"repetition_penalty": float("inf")}, "repetition_penalty"),
     ],
 )
 def test_bad_settings_are_refused(tiny_letters: Path, settings: Any, name: str) -> None:
@@ -258,7 +241,14 @@ def test_damaged_checkpoint_names_the_key(tiny_letters: Path, tmp_path: Path) ->
         LanguageSampler(path=str(tmp_path)).start([Prompt("a")])
 
 
+def test_stop_strings_that_cannot_be_are_named(tiny_letters: Path) -> None:
+    sampler = sampler_of(tiny_letters, stop=("ab", "a b"))
+    with pytest.raises(ParameterError, match="stop is 'a b'; allowed: strings that tokens"):
+        sampler.resample(sampler.start([Prompt("ab")]), seeds=[[0]])
+
+
 def test_sampling_parameters_replace_the_defaults(tiny_letters: Path) -> None:
-    sampler = sampler_of(tiny_letters, temperature=0.3, top_k=4)
-    changed = sampler.with_sampling(Sampling(temperature=0.9, stop=("x",)))
+    sampler = sampler_of(tiny_letters, temperature=0.3, top_k=4, min_p=0.1)
+    changed = sampler.with_sampling(Sampling(temperature=0.9, stop=("x",), repetition_penalty=1.2))
     assert (changed.temperature, changed.top_k, changed.stop) == (0.9, 4, ("x",))
+    assert (changed.min_p, changed.repetition_penalty) == (0.1, 1.2)

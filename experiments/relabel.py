@@ -1,0 +1,104 @@
+"""A new feature for a finished run, from its records alone: no model and no problem files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from critwin.errors import ParameterError
+from critwin.feature import Feature
+from critwin.problem import problems_table
+from critwin.records import RunDirectory
+from critwin.relabelling import relabel, remeasured_plans
+from critwin.window import WindowRule
+from experiments.analysis import analyse, products
+from experiments.experiment import Accounts, Experiment
+from experiments.source import Source, finished_run
+from experiments.tracker import Progress, Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relabel(Experiment):
+    """Label the originals and resamples of a finished run anew, and analyse them as the run did.
+
+    Attributes:
+        runs: One run directory; `-m` takes several, a run each.
+        feature: What is decided.
+        window: What counts as a window.
+    """
+
+    runs: tuple[str, ...]
+    feature: Feature
+    window: WindowRule
+
+    name: ClassVar[str] = "relabel"
+    stage: ClassVar[str] = "relabel"
+    axis: ClassVar[str] = "problems_done"
+    always: ClassVar[bool] = True
+    execution: ClassVar[frozenset[str]] = frozenset({"runs"})
+
+    @cached_property
+    def source(self) -> Source:
+        """The run, opened once.
+
+        Raises:
+            ParameterError: It is no finished run that resampled originals, or not exactly one.
+        """
+        if len(self.runs) != 1:
+            sweep = ",".join(f"[{run}]" for run in self.runs or ("A", "B"))
+            allowed = f"one run directory, runs=[DIR]; several are a sweep: -m 'runs={sweep}'"
+            raise ParameterError("runs", list(self.runs), allowed)
+        return finished_run("runs", self.runs[0])
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The tables of the run, and what the analysis makes of them."""
+        return products(self.source.names, self.source.protocol)
+
+    def check(self) -> None:
+        """Refuse a run that cannot be relabelled, and a rule that its levels do not serve."""
+        self.window.check(self.source.protocol)
+
+    def tags(self) -> list[str]:
+        """Name the experiment, the feature and the run."""
+        return [self.name, type(self.feature).__name__, str(self.source.record["run_id"])]
+
+    def fingerprint(self) -> str:
+        """Hash identity and records of the run that is read."""
+        content = {"run_id": self.source.record["run_id"], "records": self.source.digests}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def sources(self) -> list[dict[str, object]]:
+        """Describe the run that is read."""
+        return [self.source.described()]
+
+    def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
+        """Label every text, then make curves, windows, summary, figures and page."""
+        began = time.perf_counter()
+        tables, problems = dict(self.source.tables), self.source.problems()
+        progress.begin("labels", len(problems), unit="problems")
+        tables["originals"], tables["resamples"] = relabel(
+            tables["originals"],
+            tables["resamples"],
+            problems=problems,
+            feature=self.feature,
+            done=lambda texts: progress.advance(1, texts=texts),
+        )
+        progress.end()
+        if "plans" in tables:
+            tables["plans"] = remeasured_plans(
+                tables["plans"], tables["originals"], tables["resamples"]
+            )
+        tables["problems"] = problems_table(problems)
+        for name, table in tables.items():
+            directory.write(name, table)
+        tracker.log({"problems_done": len(problems), "texts": tables["resamples"].num_rows})
+        seconds = {"labels": time.perf_counter() - began}
+        seconds["analysis"] = analyse(
+            directory, protocol=self.source.protocol, rule=self.window, progress=progress
+        )
+        return Accounts(seconds=seconds)

@@ -1,0 +1,140 @@
+"""A finished run that another one reads: what it holds, and why it is refused where it is not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from critwin.errors import ParameterError, RecordsError
+from critwin.problem import Problem, read_problems
+from critwin.protocol import EveryToken, ForkProtocol, Fractions, Protocol
+from critwin.records import ORIGINALS, PLANS, PROBLEMS, RESAMPLES, RunDirectory
+from experiments.experiment import read_provenance
+
+PROTOCOLS: dict[str, type[Protocol]] = {
+    f"{kind.__module__}.{kind.__qualname__}": kind for kind in (Fractions, EveryToken, ForkProtocol)
+}
+SCHEMAS = {"problems": PROBLEMS, "originals": ORIGINALS, "resamples": RESAMPLES, "plans": PLANS}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A finished run that resampled originals.
+
+    Attributes:
+        directory: Its run directory.
+        record: Its provenance record.
+        measured: Components of the run that drew: its own, or those of the run that it labels anew.
+        protocol: How originals were resampled.
+    """
+
+    directory: RunDirectory
+    record: Mapping[str, Any]
+    measured: Mapping[str, Any]
+    protocol: Protocol
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tables that were drawn, and the problems."""
+        forks = isinstance(self.protocol, ForkProtocol)
+        return ("problems", "originals", "resamples", *(("plans",) if forks else ()))
+
+    @cached_property
+    def tables(self) -> dict[str, pa.Table]:
+        """The tables, read once.
+
+        Raises:
+            RecordsError: One is missing or damaged, or does not belong to the others.
+        """
+        tables = {name: self.directory.read(name) for name in self.names}
+        for name, table in tables.items():
+            lacking = [field.name for field in SCHEMAS[name] if field not in list(table.schema)]
+            if lacking:
+                path = self.directory.path / f"{name}.parquet"
+                raise RecordsError(f"{path} lacks {', '.join(lacking)}")
+        for name, column, of in (
+            ("originals", "problem_id", "problems"),
+            ("resamples", "original_id", "originals"),
+            ("plans", "original_id", "originals"),
+        ):
+            if name in tables:
+                known = tables[of][column].combine_chunks()
+                strange = pc.invert(pc.is_in(tables[name][column], value_set=known))
+                if pc.any(strange).as_py():
+                    raise RecordsError(f"{of}.parquet lacks some {column} of {name}.parquet")
+        return tables
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Hex SHA-256 of each table's file."""
+        files = {name: self.directory.path / f"{name}.parquet" for name in self.names}
+        return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+
+    def problems(self) -> list[Problem]:
+        """Give the problems that the originals answer."""
+        return read_problems(self.tables["problems"])
+
+    def described(self) -> dict[str, object]:
+        """Describe the run for the provenance record of the one that reads it."""
+        return {
+            "run_id": self.record["run_id"],
+            "experiment": self.record["experiment"],
+            "records": self.digests,
+            "identity": self.measured,
+        }
+
+
+def finished_run(key: str, path: str) -> Source:
+    """Open a finished run that resampled originals.
+
+    Args:
+        key: The key that names it, for the message.
+        path: Its run directory; `~` is the home folder.
+
+    Raises:
+        ParameterError: It is none; the message says why.
+    """
+    try:
+        return _opened(Path(path).expanduser())
+    except RecordsError as error:
+        allowed = "the directory of a finished run that resampled originals, as llm_math leaves it"
+        raise ParameterError(key, [path], f"{allowed} ({error})") from None
+
+
+def _opened(folder: Path) -> Source:
+    if not folder.is_dir():
+        raise RecordsError("there is no such folder")
+    directory = RunDirectory(folder)
+    record: Mapping[str, Any] | None = read_provenance(directory)
+    if record is None:
+        raise RecordsError("it holds no provenance.json")
+    lacking = [key for key in ("run_id", "experiment", "identity") if key not in record]
+    if lacking:
+        raise RecordsError(f"its provenance.json lacks {', '.join(lacking)}")
+    if record["status"] != "complete":
+        raise RecordsError(f"its status is {record['status']}")
+    measured = record["identity"]
+    if record.get("sources"):
+        measured = record["sources"][0]["identity"]
+    source = Source(directory, record, measured, _protocol(record["experiment"], measured))
+    _ = source.tables
+    return source
+
+
+def _protocol(experiment: str, measured: Mapping[str, Any]) -> Protocol:
+    """Make the protocol again from its description in a provenance record."""
+    described = dict(measured.get("sampler") or {})
+    kind = PROTOCOLS.get(str(described.pop("class", None)))
+    if kind is None:
+        raise RecordsError(f"{experiment} resamples no originals")
+    try:
+        return kind(**described)
+    except (TypeError, ParameterError) as error:
+        raise RecordsError(f"its provenance.json is damaged: sampler, {error}") from None

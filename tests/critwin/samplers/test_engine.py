@@ -1,0 +1,261 @@
+"""What is drawn belongs to its seed: not to rows, threads, memory, company or earlier calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from critwin.generation import Generation, Prefix, truncate
+from critwin.prompt import Prompt
+from critwin.samplers import memory
+from critwin.samplers.engine import Engine
+from critwin.samplers.language import LanguageSampler
+from critwin.samplers.token_law import Request
+from critwin.seeds import fold_in
+from tests.critwin.samplers.conftest import Checkpoints
+
+PROMPTS = [Prompt("ab"), Prompt("hello"), Prompt("themoon")]
+
+
+@pytest.fixture(autouse=True)
+def _one_lane() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def sampler(checkpoint: Checkpoints) -> LanguageSampler:
+    return LanguageSampler(
+        path=str(checkpoint("mistral")), device="cpu", deterministic=True, max_new_tokens=24
+    )
+
+
+@pytest.fixture
+def originals(sampler: LanguageSampler) -> list[Generation]:
+    """Three that are long enough to be cut."""
+    drawn = sampler.resample(sampler.start(PROMPTS), seeds=[[*range(6)]] * 3)
+    found = [max(own, key=lambda x: len(x.token_ids)) for own in drawn]
+    assert min(len(x.token_ids) for x in found) >= 10
+    return found
+
+
+@pytest.fixture
+def cuts(originals: list[Generation]) -> list[Prefix]:
+    """Cuts of three originals; some share a sequence, one stands there twice."""
+    return [truncate(x, level) for x in originals for level in (0, 3, 3, len(x.token_ids) - 1)]
+
+
+SEEDS = [[fold_in(5, i, r) for r in range(i % 4 + 1)] for i in range(12)]
+
+
+def ids_of(drawn: list[list[Generation]]) -> list[list[tuple[int, ...]]]:
+    return [[x.token_ids for x in own] for own in drawn]
+
+
+def engine_of(sampler: LanguageSampler) -> Engine:
+    engine = sampler.loaded.decoder
+    assert isinstance(engine, Engine)
+    return engine
+
+
+def test_rows_memory_order_and_company_change_nothing(
+    sampler: LanguageSampler, cuts: list[Prefix]
+) -> None:
+    expected = ids_of(sampler.resample(cuts, seeds=SEEDS))
+    for settings in ({"batch_size": 1}, {"batch_size": 7}, {"batch_size": 256}):
+        changed = replace(sampler, **settings)
+        assert ids_of(changed.resample(cuts, seeds=SEEDS)) == expected
+    backwards = sampler.resample(cuts[::-1], seeds=SEEDS[::-1])[::-1]
+    assert ids_of(backwards) == expected
+    for i in (1, 2, 11):  # alone, and with nothing kept from the calls before
+        engine_of(sampler).store.clear()
+        assert ids_of(sampler.resample([cuts[i]], seeds=[SEEDS[i]])) == [expected[i]]
+    # equal prefixes with other seeds are other draws
+    assert expected[1][:2] != expected[2][:2]
+
+
+def test_what_stands_behind_a_cut_changes_nothing(
+    sampler: LanguageSampler, originals: list[Generation], cuts: list[Prefix]
+) -> None:
+    """Draws that follow the original take its tokens without the model; the others decode."""
+    blind = [replace(cut, origin=None) for cut in cuts]
+    many = [[fold_in(6, i, r) for r in range(12)] for i in range(len(cuts))]
+    known = sampler.resample(cuts, seeds=many)
+    unknown = sampler.resample(blind, seeds=many)
+    assert ids_of(known) == ids_of(unknown)
+    followed = [
+        x.token_ids[cut.level] == origin.token_ids[cut.level]
+        for cut, xs, origin in zip(
+            cuts, known, [x for x in originals for _ in range(4)], strict=True
+        )
+        for x in xs
+    ]
+    assert 0 < sum(followed) < len(followed)
+    for xs, ys in zip(known, unknown, strict=True):
+        for x, y in zip(xs, ys, strict=True):
+            assert x.finish_reason == y.finish_reason
+            assert x.surprisal == pytest.approx(y.surprisal, abs=1e-4)
+
+
+def test_one_text_split_elsewhere_is_another_sample(
+    sampler: LanguageSampler, originals: list[Generation]
+) -> None:
+    """Prompt and sample may meet at another place of the same ids: steps count from there."""
+    engine, law = engine_of(sampler), sampler._law()
+    seeds = tuple(fold_in(8, r) for r in range(40))
+    requests = [
+        Request(x.prompt_ids + x.token_ids[:at], x.token_ids[at:], 1, 12, seeds)
+        for x in originals
+        for at in (0, 4)
+    ]
+    together = engine.decode(requests, law)
+    alone = [engine.decode([request], law)[0] for request in requests]
+    assert [[d.token_ids for d in own] for own in together] == [
+        [d.token_ids for d in own] for own in alone
+    ]
+
+
+def test_lanes_change_nothing(sampler: LanguageSampler, cuts: list[Prefix]) -> None:
+    expected = ids_of(sampler.resample(cuts, seeds=SEEDS))
+    torch.set_num_threads(2)
+    assert ids_of(sampler.resample(cuts, seeds=SEEDS)) == expected
+    assert torch.get_num_threads() == 2
+
+
+@contextmanager
+def full_memory(engine: Engine, monkeypatch: pytest.MonkeyPatch, *, above: int) -> Iterator[None]:
+    """Let forward passes of more rows than `above` fail, the third one and those after it."""
+    right, calls = engine.forward, []
+
+    def forward(ids: torch.Tensor, *others: Any) -> torch.Tensor:
+        calls.append(len(ids))
+        if len(calls) > 2 and len(ids) > above:
+            raise torch.OutOfMemoryError("injected")
+        return right(ids, *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "forward", forward)
+        yield
+
+
+def test_full_memory_halves_the_rows(
+    sampler: LanguageSampler, cuts: list[Prefix], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = sampler.resample(cuts, seeds=SEEDS)
+    engine = engine_of(sampler)
+    before = engine.halvings
+    with full_memory(engine, monkeypatch, above=2):
+        found = replace(sampler, batch_size=8).resample(cuts, seeds=SEEDS)
+    assert ids_of(found) == ids_of(expected)
+    assert engine.halvings - before == 2  # 8, 4, 2
+    with (
+        full_memory(engine, monkeypatch, above=0),
+        pytest.raises(torch.OutOfMemoryError, match="injected"),
+    ):
+        replace(sampler, batch_size=2).resample(cuts, seeds=SEEDS)
+    assert engine.halvings - before == 3
+    assert ids_of(sampler.resample(cuts, seeds=SEEDS)) == ids_of(expected)
+
+
+def test_other_errors_are_not_taken_for_full_memory(
+    sampler: LanguageSampler, cuts: list[Prefix], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of(sampler)
+    before = engine.halvings
+
+    def forward(*_: Any) -> torch.Tensor:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(engine, "forward", forward)
+    with pytest.raises(RuntimeError, match="shapes"):
+        sampler.resample(cuts, seeds=SEEDS)
+    assert engine.halvings == before
+
+
+def test_little_memory_gives_few_rows(
+    sampler: LanguageSampler, cuts: list[Prefix], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of(sampler)
+    most: list[int] = []
+    right = engine.forward
+
+    def forward(ids: torch.Tensor, *others: Any) -> torch.Tensor:
+        most.append(len(ids))
+        return right(ids, *others)
+
+    monkeypatch.setattr(engine, "forward", forward)
+    expected = ids_of(sampler.resample(cuts, seeds=SEEDS))
+    roomy = max(most)
+    most.clear()
+    found = replace(sampler, memory_gb=1e-4).resample(cuts, seeds=SEEDS)
+    assert ids_of(found) == expected
+    assert max(most) < roomy
+
+
+def test_kept_sequences_hold_no_graph_and_are_bounded(
+    sampler: LanguageSampler, cuts: list[Prefix]
+) -> None:
+    """A graph would keep every activation of the pass alive."""
+    engine = engine_of(sampler)
+    engine.store.clear()
+    blind = [replace(cut, origin=None) for cut in cuts]
+    sampler.resample(blind, seeds=SEEDS)
+    assert engine.store.kept
+    assert not any(state.logits.requires_grad for state in engine.store.kept.values())
+    replace(sampler, memory_gb=1e-5).resample(blind, seeds=SEEDS)
+    assert sum(state.bytes for state in engine.store.kept.values()) <= 1e4 / 4
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 bytes"), True),
+        (RuntimeError("size mismatch"), False),
+    ],
+)
+def test_what_full_memory_looks_like(error: Exception, full: bool) -> None:
+    assert memory.is_out_of_memory(error) is full
+
+
+def test_rows_that_fit() -> None:
+    cpu = torch.device("cpu")
+    shape = {"per_token": 1000, "columns": 100, "shared": 50.0, "logits": 1000}
+    # a row: 1000 * (2 * 100 + 50) + 32 * 1000 = 282_000 bytes
+    assert memory.fitting_rows(2_820_000, cpu, **shape) == 10
+    assert memory.fitting_rows(1, cpu, **shape) == 1
+    assert memory.fitting_rows(10**12, cpu, **shape) == memory.MOST_ROWS["cpu"]
+
+
+def test_forks_at_every_position(sampler: LanguageSampler, originals: list[Generation]) -> None:
+    """From the first token to the last, equal wishes included; the limit stays absolute."""
+    short = replace(sampler, max_new_tokens=10)
+    for x in originals:
+        sample = replace(x, token_ids=x.token_ids[:10], surprisal=x.surprisal[:10])
+        at = [u for u in range(1, 11) for _ in range(3)]
+        forks = short.fork([sample] * 30, at, seeds=[fold_in(9, i) for i in range(30)])
+        for u, y in zip(at, forks, strict=True):
+            assert y.token_ids[: u - 1] == sample.token_ids[: u - 1]
+            assert y.token_ids[u - 1] != sample.token_ids[u - 1]
+            assert len(y.token_ids) <= 10
+            assert y.finish_reason == "length" or y.token_ids[-1] == 0
+        assert len({y.token_ids for u, y in zip(at, forks, strict=True) if u == 1}) > 1
+        assert {u for u, y in zip(at, forks, strict=True) if y.finish_reason == "length"}
+
+
+def test_nothing_to_fork_to(sampler: LanguageSampler, originals: list[Generation]) -> None:
+    certain = replace(sampler, temperature=0.0)
+    ((x,),) = certain.resample(certain.start(PROMPTS[:1]), seeds=[[0]])
+    with pytest.raises(ValueError, match="token 2 had probability 1"):
+        certain.fork([x], [2], seeds=[0])
+    only = replace(sampler, top_k=1)
+    with pytest.raises(ValueError, match="token 1 had probability 1"):
+        only.fork([x], [1], seeds=[0])
