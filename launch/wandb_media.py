@@ -53,7 +53,7 @@ def table(path: Path) -> Any:
     if rows.num_rows > wandb.Table.MAX_ROWS and "own" in rows.column_names:
         rows = rows.filter(pc.field("own"))
     step = -(-rows.num_rows // wandb.Table.MAX_ROWS) or 1
-    rows = rows.take(list(range(0, rows.num_rows, step)))
+    rows = rows.take(pa.array(range(0, rows.num_rows, step), pa.int64()))
     data: list[Iterable[Any]] = [list(row.values()) for row in rows.to_pylist()]
     return wandb.Table(columns=rows.column_names, data=data, allow_mixed_types=True)
 

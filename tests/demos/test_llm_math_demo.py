@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from critwin.feature import UNSCORED
+from critwin.features.math_answer import MathAnswer
+from critwin.problem import read_problems
 from critwin.records import ATTRIBUTION, CURVES, ORIGINALS, PLANS, RESAMPLES, WINDOWS
 from critwin.samplers.markov_string import MarkovString
 
@@ -77,12 +78,18 @@ def test_embedded_model_to_the_end_and_nothing_twice(tmp_path: Path) -> None:
     for name in ("report.html", "config.yaml", "provenance.json", "figures/mean_curves.pdf"):
         assert (run / name).is_file(), name
     assert list((run / "wandb").glob("offline-run-*"))
-    # the kept tokens stand in every resample, and the text is whole
+    # the kept tokens stand in every resample, and the text is whole: its label can be read again
+    problems = {
+        problem.problem_id: problem
+        for problem in read_problems(pq.read_table(run / "problems.parquet"))
+    }
+    problem_of = originals.set_index("original_id")["problem_id"]
     text = originals.set_index("original_id")["text"]
     for row in resamples.itertuples():
         whole = text[row.original_id][: row.text_start] + row.text
         assert whole.startswith(text[row.original_id][: row.text_start])
-        assert row.label == UNSCORED or row.label in whole
+        problem = problems[problem_of[row.original_id]]
+        assert MathAnswer().labels([whole], problem) == [row.label]
     record = json.loads((run / "provenance.json").read_text())
     drawn = originals["token_ids"].map(len).sum() + resamples["tokens_generated"].sum()
     assert record["tokens_generated"] == drawn

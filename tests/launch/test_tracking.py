@@ -209,3 +209,11 @@ def test_long_tables_are_thinned_and_lists_left_out(tmp_path: Path, monkeypatch)
 def test_summaries_are_flattened() -> None:
     nested = {"a": 1, "b": {"c": [1.5, {"name": "x", "v": 2}]}, "d": "text", "e": float("nan")}
     assert dict(flatten(nested)) == {"a": 1, "b/c/0": 1.5, "b/c/x/v": 2}
+
+
+def test_a_table_without_rows_is_mirrored(tmp_path: Path) -> None:
+    columns = {"original_id": pa.array([], pa.string()), "jump": pa.array([], pa.float64())}
+    pq.write_table(pa.table(columns), tmp_path / "attribution.parquet")
+    made = table(tmp_path / "attribution.parquet")
+    assert made.columns == ["original_id", "jump"]
+    assert made.data == []
