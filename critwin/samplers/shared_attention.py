@@ -47,7 +47,9 @@ class Scoring:
 
 
 class WholeSequences:
-    """Attention of a teacher-forced pass; keeps the keys and values of every layer.
+    """Attention of teacher-forced passes; keeps the keys and values of every layer.
+
+    A pass goes on where the one before it stopped.
 
     Attributes:
         keys: Per layer, shape (N, H_kv, L, D).
@@ -62,21 +64,30 @@ class WholeSequences:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scoring: Scoring) -> Tensor:
         """Attend to oneself and what stands before, q, k and v of shape (N, H, L, D)."""
+        if layer in self.keys:
+            k = torch.cat([self.keys[layer], k], dim=2)
+            v = torch.cat([self.values[layer], v], dim=2)
         self.keys[layer], self.values[layer] = k, v
         self.windows[layer] = scoring.window
-        length = q.shape[2]
-        grouped = q.shape[1] != k.shape[1]
-        plain = scoring.softcap is None and scoring.sinks is None
-        if plain and (scoring.window is None or scoring.window >= length):
+        length, until = q.shape[2], k.shape[2]
+        allowed = None
+        if until > min(length, scoring.window or length):
+            at = torch.arange(until, device=q.device)
+            distance = at[until - length :, None] - at[None, :]
+            allowed = (distance >= 0) & (distance < (scoring.window or until))
+        if scoring.softcap is None and scoring.sinks is None:
             found = torch.nn.functional.scaled_dot_product_attention(
-                q, k, v, is_causal=True, scale=scoring.scale, enable_gqa=grouped
+                q,
+                k,
+                v,
+                attn_mask=allowed,
+                is_causal=allowed is None,
+                scale=scoring.scale,
+                enable_gqa=q.shape[1] != k.shape[1],
             )
             return found.transpose(1, 2)
-        at = torch.arange(length, device=q.device)
-        distance = at[:, None] - at[None, :]
-        allowed = distance >= 0
-        if scoring.window is not None:
-            allowed &= distance < scoring.window
+        if allowed is None:
+            allowed = torch.ones((length, until), dtype=torch.bool, device=q.device).tril()
         repeats = q.shape[1] // k.shape[1]
         keys, values = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
         scores = (q * scoring.scale) @ keys.transpose(-1, -2)

@@ -15,6 +15,7 @@ from critwin.prompt import Prompt
 from critwin.samplers import memory
 from critwin.samplers.engine import Engine
 from critwin.samplers.language import LanguageSampler
+from critwin.samplers.teacher_forcing import SequenceStore
 from critwin.samplers.token_law import Request
 from critwin.seeds import fold_in
 from tests.critwin.samplers.conftest import Checkpoints
@@ -162,6 +163,128 @@ def test_full_memory_halves_the_rows(
         replace(sampler, batch_size=2).resample(cuts, seeds=SEEDS)
     assert engine.halvings - before == 3
     assert ids_of(sampler.resample(cuts, seeds=SEEDS)) == ids_of(expected)
+
+
+class Crowded:
+    """A model for which memory is full above so many tokens of a pass."""
+
+    def __init__(self, model: Any, most: int) -> None:
+        self.model, self.most = model, most
+        self.passes: list[tuple[int, ...]] = []
+
+    def __call__(self, **inputs: Any) -> Any:
+        ids = inputs["input_ids"]
+        if ids.numel() > self.most:
+            raise torch.OutOfMemoryError("injected")
+        self.passes.append(tuple(ids.shape))
+        return self.model(**inputs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+
+@pytest.fixture
+def store(sampler: LanguageSampler, monkeypatch: pytest.MonkeyPatch) -> SequenceStore:
+    """Give the engine a store of its own, whose limits no other test has lowered."""
+    engine = engine_of(sampler)
+    fresh = SequenceStore(engine.model, engine.store.room)
+    monkeypatch.setattr(engine, "store", fresh)
+    return fresh
+
+
+@pytest.mark.parametrize(("most", "whole"), [(70, True), (20, False)])
+def test_full_memory_splits_a_teacher_forced_pass(
+    sampler: LanguageSampler,
+    originals: list[Generation],
+    cuts: list[Prefix],
+    store: SequenceStore,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    whole: bool,
+) -> None:
+    """Resamples that follow their originals, forks and paths all begin with such a pass."""
+    at = [3] * len(originals)
+
+    def drawn() -> list[Any]:
+        store.clear()
+        forks = sampler.fork(originals, at, seeds=[1, 2, 3])
+        paths = [path.probability for path in sampler.paths(originals)]
+        return [ids_of(sampler.resample(cuts, seeds=SEEDS)), [x.token_ids for x in forks], paths]
+
+    resampled, forked, paths = drawn()
+    before = sampler.halvings
+    assert store.together.most == 4096
+    crowded = Crowded(store.model, most)
+    monkeypatch.setattr(store, "model", crowded)
+    again = drawn()
+    assert again[:2] == [resampled, forked]
+    for known, found in zip(paths, again[2], strict=True):
+        assert found == pytest.approx(known, rel=1e-5)
+    assert crowded.passes
+    assert max(a * b for a, b in crowded.passes) <= most
+    longest = max(len(x.prompt_ids + x.token_ids) for x in originals)
+    assert any(length == longest for _, length in crowded.passes) == whole
+    assert store.together.most <= most  # what was too much is not tried again
+    assert sampler.halvings - before == store.together.halvings > 0
+
+
+def test_memory_that_holds_no_pass_is_an_error(
+    sampler: LanguageSampler,
+    originals: list[Generation],
+    store: SequenceStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store, "model", Crowded(store.model, 0))
+    with pytest.raises(torch.OutOfMemoryError, match="injected"):
+        sampler.paths(originals)
+    assert store.together.most == memory.LEAST_TOKENS
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("injected"), MemoryError()])
+def test_full_memory_halves_the_rows_of_the_plain_path(
+    sampler: LanguageSampler,
+    cuts: list[Prefix],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    plain = replace(sampler, engine="plain", batch_size=8)
+    alike = [cuts[0], cuts[4], cuts[1]]
+    seeds = [[fold_in(7, i, r) for r in range(9)] for i in range(3)]
+    expected = ids_of(plain.resample(alike, seeds=seeds))
+    decoder: Any = plain.loaded.decoder
+    right, before, most = decoder._slab, plain.halvings, [2]
+
+    def slab(rows: Any, law: Any) -> Any:
+        if len(rows) > most[0]:
+            raise error
+        return right(rows, law)
+
+    monkeypatch.setattr(decoder, "_slab", slab)
+    assert ids_of(plain.resample(alike, seeds=seeds)) == expected
+    assert plain.halvings - before == 2  # 8, 4, 2
+    most[0] = 0
+    with pytest.raises(type(error)):
+        plain.resample(alike, seeds=seeds)
+
+
+def test_batches_that_fail_otherwise_are_not_tried_again() -> None:
+    together, tried = memory.Together(8), []
+
+    def work(batch: list[int]) -> None:
+        tried.append(batch)
+        raise ValueError("injected")
+
+    with pytest.raises(ValueError, match="injected"):
+        memory.in_batches([1, 2, 3], work, together=together)
+    assert tried == [[1, 2, 3]]
+    assert together == memory.Together(8)
+
+
+def test_batches_by_size() -> None:
+    """Padding counts: three of size 4 are 12."""
+    found: list[list[int]] = []
+    memory.in_batches([1, 2, 4, 4, 9], found.append, together=memory.Together(8), size=int)
+    assert found == [[1, 2], [4, 4], [9]]
 
 
 def test_other_errors_are_not_taken_for_full_memory(
