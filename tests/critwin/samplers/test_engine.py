@@ -207,8 +207,10 @@ def test_full_memory_splits_a_teacher_forced_pass(
 
     def drawn() -> list[Any]:
         store.clear()
-        forks = sampler.fork(originals, at, seeds=[1, 2, 3])
         paths = [path.probability for path in sampler.paths(originals)]
+        store.clear()
+        forks = sampler.fork(originals, at, seeds=[1, 2, 3])
+        store.clear()
         return [ids_of(sampler.resample(cuts, seeds=SEEDS)), [x.token_ids for x in forks], paths]
 
     resampled, forked, paths = drawn()
