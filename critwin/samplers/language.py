@@ -249,10 +249,15 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
 
     def _join(self, prefix: Prefix, drawn: Sequence[Drawn]) -> list[Generation]:
         ids = [prefix.token_ids + d.token_ids for d in drawn]
-        texts = self.loaded.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        # draws that follow their original to its end are all alike
+        distinct = [*dict.fromkeys(ids)]
+        texts = self.loaded.tokenizer.batch_decode(distinct, skip_special_tokens=True)
+        text = dict(zip(distinct, texts, strict=True))
         return [
-            Generation(prefix.prompt_ids, i, prefix.surprisal + d.surprisal, text, d.finish_reason)
-            for i, d, text in zip(ids, drawn, texts, strict=True)
+            Generation(
+                prefix.prompt_ids, i, prefix.surprisal + d.surprisal, text[i], d.finish_reason
+            )
+            for i, d in zip(ids, drawn, strict=True)
         ]
 
     def _unchanged(self, prefix: Prefix, count: int) -> list[Generation]:

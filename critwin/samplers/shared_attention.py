@@ -202,7 +202,8 @@ class SharedRows:
         weights = scoring.weigh(flat, self._mask(scoring.window, longest, q.dtype)).to(q.dtype)
         weights = weights.view(scores.shape)
         shared = self._by_group(weights[..., :longest]) @ shared_v
-        found = self._by_row(shared, heads // few) + weights[..., longest:] @ own_v
+        # products of many small matrices are faster where these lie close together
+        found = self._by_row(shared, heads // few) + weights[..., longest:].contiguous() @ own_v
         return found.reshape(rows, 1, heads, -1)
 
     def select(self, groups: list[int], rows: list[int], per_group: int) -> None:

@@ -92,16 +92,16 @@ def test_special_tokens_have_no_text() -> None:
 @pytest.mark.parametrize("make", [byte_level, byte_fallback, whole_words])
 def test_special_tokens_that_a_stop_string_names(make: Callable[[Sequence[str]], Any]) -> None:
     """People write the token that closes a turn; where it is no end token, it has to stop too."""
-    tokenizer = make(["a", "b", "x", "\n"])
+    tokenizer = make(["xa", "bx", "cx"])
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|end|>", "<|turn|>"]})
     tokenizer.add_tokens([AddedToken("<|eot|>", special=True)])
     for name in ("<|end|>", "<|eot|>"):
-        assert stops_at(tokenizer, ["a", name, "b"], (name,)) == [False, True, False]
-        assert stops_at(tokenizer, ["a", "<|turn|>", "b"], (name,)) == [False] * 3
-        assert stops_at(tokenizer, [name, "b"], (f"{name}b",)) == [False, True]
-        assert stops_at(tokenizer, [name, "x"], (f"{name}b", "ax")) == [False, False]
+        assert stops_at(tokenizer, ["xa", name, "bx"], (name,)) == [False, True, False]
+        assert stops_at(tokenizer, ["xa", "<|turn|>", "bx"], (name,)) == [False] * 3
+        assert stops_at(tokenizer, [name, "bx"], (f"{name}b",)) == [False, True]
+        assert stops_at(tokenizer, [name, "cx"], (f"{name}b", "xbx")) == [False, False]
         # one that no stop string names has no text
-        assert stops_at(tokenizer, ["a", name, "b"], ("ab", "|>b")) == [False] * 3
+        assert stops_at(tokenizer, ["xa", name, "bx"], ("abx",)) == [False, False, True]
 
 
 def test_a_named_special_token_may_be_spelled_too() -> None:
