@@ -297,8 +297,16 @@ def take_over(model: Any) -> None:
             f"{name} has {found}; the engine knows decoders of full or sliding attention"
         )
     model.set_attn_implementation(NAME)
+    for module in model.modules():
+        if hasattr(module, "warn_if_padding_and_no_attention_mask"):
+            # it reads token ids back from the device at every step, and warns where no padding is
+            module.warn_if_padding_and_no_attention_mask = _silent
     if model.config._attn_implementation != NAME:
         raise ModelError(f"{name} does not use transformers' attention interface")
+
+
+def _silent(*_: object) -> None:
+    pass
 
 
 def check_windows(model: Any, ids: Sequence[int]) -> None:

@@ -81,6 +81,7 @@ class Stream:
             self.law,
             vocabulary=first.logits.shape[1],
             device=self.device,
+            ahead=self.stride,
         )
         self.logits = first.logits.new_zeros((len(self.work), first.logits.shape[1]))
         while True:

@@ -7,18 +7,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from critwin.generation import Generation, Prefix, truncate
 from critwin.prompt import Prompt
-from critwin.samplers import memory
+from critwin.samplers import memory, token_draws
 from critwin.samplers.engine import Engine
 from critwin.samplers.language import LanguageSampler
 from critwin.samplers.teacher_forcing import SequenceStore
+from critwin.samplers.token_draws import TokenDraws
 from critwin.samplers.token_law import Request
 from critwin.seeds import fold_in
 from tests.critwin.samplers.conftest import Checkpoints
+from tests.critwin.samplers.recomputing import recomputed, reference
 
 PROMPTS = [Prompt("ab"), Prompt("hello"), Prompt("themoon")]
 
@@ -374,6 +378,82 @@ def test_forks_at_every_position(sampler: LanguageSampler, originals: list[Gener
             assert y.finish_reason == "length" or y.token_ids[-1] == 0
         assert len({y.token_ids for u, y in zip(at, forks, strict=True) if u == 1}) > 1
         assert {u for u, y in zip(at, forks, strict=True) if y.finish_reason == "length"}
+
+
+class Waits(TorchDispatchMode):
+    """Notes the operations for which the host would have to wait for a GPU."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in self.WAITING:
+            self.seen.append(name)
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma3"])
+@pytest.mark.parametrize("law", [{}, {"top_k": 5, "top_p": 0.9, "min_p": 0.01, "stop": ("ab",)}])
+def test_no_step_waits_for_the_device(
+    family: str, law: dict[str, Any], checkpoint: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: eight steps between two looks at who has finished."""
+    sampler = LanguageSampler(
+        path=str(checkpoint(family)), device="cpu", max_new_tokens=24, repetition_penalty=1.1, **law
+    )
+    starts = sampler.start(PROMPTS)
+    monkeypatch.setattr("critwin.samplers.stream.STRIDE", {})
+    engine, waits, steps, brought = engine_of(sampler), Waits(), [0], [0]
+    forward, step, numbers = engine.forward, TokenDraws.step, token_draws.uniforms
+
+    def watched_forward(*others: Any) -> Any:
+        with waits:
+            return forward(*others)
+
+    def watched_step(draws: TokenDraws, logits: torch.Tensor) -> None:
+        steps[0] += 1
+        with waits:
+            step(draws, logits)
+
+    def counted(*arrays: Any) -> Any:
+        brought[0] += 1
+        return numbers(*arrays)
+
+    monkeypatch.setattr(engine, "forward", watched_forward)
+    monkeypatch.setattr(TokenDraws, "step", watched_step)
+    monkeypatch.setattr(token_draws, "uniforms", counted)
+    sampler.resample(starts, seeds=[[*range(10)]] * 3)
+    assert steps[0] >= 16
+    assert waits.seen == []
+    assert brought[0] <= steps[0] / 8
+    with waits:
+        bool(torch.ones(1).any())
+    assert waits.seen  # it would have been seen
+
+
+def test_bfloat16_is_near_float32(checkpoint: Checkpoints) -> None:
+    """Cached or recomputed, bfloat16 has 8 digits: surprisals agree as far as these carry.
+
+    How far is measured: by recomputing all in bfloat16 without cache, beside float32.
+    """
+    for family in ("llama", "gemma3", "gpt2"):
+        path = checkpoint(family)
+        rough = LanguageSampler(path=str(path), device="cpu", dtype="bfloat16", max_new_tokens=24)
+        drawn = rough.resample(rough.start(PROMPTS), seeds=[[*range(12)]] * 3)
+        samples = [x for own in drawn for x in own]
+        assert len({x.token_ids for x in samples}) > 12
+        found = np.concatenate([x.surprisal for x in samples])
+        along = np.concatenate([p.surprisal for p in rough.paths(samples)])
+        exact = np.concatenate(recomputed(reference(path, torch.float32), samples))
+        plain = np.concatenate(recomputed(reference(path, torch.bfloat16), samples))
+        error = np.sqrt(np.mean((plain - exact) ** 2))
+        assert error > 1e-4
+        for ours in (found, along):
+            assert np.sqrt(np.mean((ours - exact) ** 2)) < 2 * error
 
 
 def test_nothing_to_fork_to(sampler: LanguageSampler, originals: list[Generation]) -> None:
