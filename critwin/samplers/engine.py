@@ -193,10 +193,11 @@ class Engine:
             rows = SharedRows(1, len(cuts), self.model.device)
             rows.load(0, whole.keys, whole.values)
             rows.admit([*range(len(cuts))], starts=cuts, ends=[len(ids)] * len(cuts))
+            rows.look(range(len(cuts)))
             for step in range(len(ids) - max(cuts)):
                 at = [cut + step for cut in cuts]
                 fed = torch.tensor([[ids[i]] for i in at], device=self.model.device)
-                found.append(self.forward(fed, rows, range(len(cuts))))
+                found.append(self.forward(fed, rows))
                 expected = torch.cat([expected, expected[at]])
             difference = (torch.cat(found) - expected).abs().max()
             scale = (expected - expected.mean()).abs().max()
@@ -209,15 +210,9 @@ class Engine:
                 f"(relative difference {relative:.1e})"
             )
 
-    def forward(self, ids: Tensor, rows: SharedRows, drawing: Sequence[int]) -> Tensor:
-        """Feed one token to each row, ids of shape (B, 1); give the logits after it, (B, V).
-
-        Args:
-            ids: Token ids.
-            rows: What the rows attend to.
-            drawing: Rows that matter.
-        """
-        positions = rows.begin_step(drawing)
+    def forward(self, ids: Tensor, rows: SharedRows) -> Tensor:
+        """Feed one token to each row, ids of shape (B, 1); give the logits after it, (B, V)."""
+        positions = rows.begin_step()
         output = self.model(input_ids=ids, position_ids=positions, use_cache=False, rows=rows)
         rows.end_step()
         logits: Tensor = output.logits[:, -1]

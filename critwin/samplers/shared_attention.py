@@ -152,9 +152,12 @@ class SharedRows:
         for row in rows:
             self.since_of[row] = self.column
 
-    def begin_step(self, alive: Sequence[int]) -> Tensor:
-        """Make room for a token per row; give the position of each row's token, shape (B, 1)."""
+    def look(self, alive: Sequence[int]) -> None:
+        """Note which rows matter from now on: columns that none of them sees are left out."""
         self.first = min((self.since_of[row] for row in alive), default=self.column)
+
+    def begin_step(self) -> Tensor:
+        """Make room for a token per row; give the position of each row's token, shape (B, 1)."""
         full = self.suffix[0][0].shape[2] if self.suffix else ROOM
         if self.column >= full:
             self._slide()

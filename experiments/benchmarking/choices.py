@@ -22,6 +22,9 @@ TRIED_CUTS = 14
 TRIES = 2
 """Times that each way is tried; the fastest counts."""
 
+PAGED_CUTS = 6
+"""Cuts on which continuous batching is tried: it is the slowest of all on a CPU."""
+
 ROWS = (64, 128, 256)
 """Resamples in a call of `generate` that are tried."""
 
@@ -68,7 +71,7 @@ def choose(checkpoint: Checkpoint, cuts: Sequence[Cut]) -> Choices:
         checkpoint: The model.
         cuts: The grid.
     """
-    some = spaced(cuts, TRIED_CUTS)
+    some, few = spaced(cuts, TRIED_CUTS), spaced(cuts, PAGED_CUTS)
     many = [replace(max(cuts, key=lambda cut: cut.room), draws=max(ROWS))]
     device = checkpoint.model.device
     alone = PlainGeneration(checkpoint, rows=max(ROWS))
@@ -91,7 +94,7 @@ def choose(checkpoint: Checkpoint, cuts: Sequence[Cut]) -> Choices:
     if refusal is None:
         try:
             paged, trials["continuous batching"] = _fastest(
-                _paged_ways(checkpoint), lambda way: _paged_speed(way, some, device)
+                _paged_ways(checkpoint), lambda way: _paged_speed(way, few, device)
             )
         except Exception as error:  # noqa: BLE001  (whatever transformers raises is the finding)
             refusal = f"{type(error).__name__}: {error}"
