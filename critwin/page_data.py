@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from critwin.feature import UNSCORED
+
 SHOWN_PER_POSITION = 4
 """Different continuations on the page per original and position, at most; labels take turns."""
 
@@ -77,7 +79,7 @@ def page_data(
                 "estimator": None if own_curves is None else own_curves["estimator"].iloc[0],
                 "everywhere": own_curves is not None and _is_everywhere(own_curves["position"]),
                 "curves": shown,
-                "others": 0 if own_curves is None else int(own_curves["label"].nunique()) - 1,
+                "others": 0 if own_curves is None else _others(own_curves),
                 "draws": {} if own_draws is None else _draws(own_draws, row["label"]),
                 "forked": forked,
             }
@@ -91,6 +93,8 @@ def _grouped(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _curves(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Give the own label's curve first, then those of the most probable other labels.
+
+    `UNSCORED` has a curve wherever it was seen, one of the most probable or not.
 
     A curve with a value everywhere is given at the positions at which it bends: between them it is
     flat, to three digits.
@@ -111,7 +115,14 @@ def _curves(rows: pd.DataFrame) -> list[dict[str, Any]]:
         curves.append(curve)
     curves.sort(key=lambda curve: (not curve["own"], -max(curve["agreement"]), curve["label"]))
     seen = [curve for curve in curves if curve["own"] or max(curve["agreement"]) >= 0.005]
-    return seen[: 1 + SHOWN_LABELS]
+    unscored = [curve for curve in seen[1 + SHOWN_LABELS :] if curve["label"] == UNSCORED]
+    return seen[: 1 + SHOWN_LABELS - len(unscored)] + unscored
+
+
+def _others(rows: pd.DataFrame) -> int:
+    """Count the labels beside the own one; UNSCORED has a curve where it was not seen, too."""
+    most = rows[~rows["own"]].groupby("label")["agreement"].max()
+    return int(((most > 0) | (most.index != UNSCORED)).sum())
 
 
 def _is_everywhere(positions: pd.Series[int]) -> bool:

@@ -49,10 +49,11 @@ class Drawing:
         total = len(self.problems) * self.per_problem
         progress.begin("originals", total, unit="originals", done=done * self.per_problem)
         for i in missing:
-            began = time.perf_counter()
+            began, halvings = time.perf_counter(), self.sampler.halvings
             rows = self._originals_of([self.problems[k] for k in blocks[i]])
             seconds = time.perf_counter() - began
-            directory.write_part("originals", i, rows, notes={"seconds": seconds})
+            notes = {"seconds": seconds, "halvings": self.sampler.halvings - halvings}
+            directory.write_part("originals", i, rows, notes=notes)
             progress.advance(rows.num_rows)
         progress.end()
         return len(blocks)

@@ -57,9 +57,13 @@ class Resampling(ABC):
         """
         parts = self.drawing.carry_out(directory, progress)
         blocks = self._resample(directory, parts, _Telling(rule, tracker, progress))
-        seconds = {
-            table: sum(directory.notes(table, i)["seconds"] for i in range(count))
+        notes = {
+            table: [directory.notes(table, i) for i in range(count)]
             for table, count in (("originals", parts), ("resamples", blocks))
+        }
+        halvings = {
+            table: int(sum(own.get("halvings", 0) for own in found))
+            for table, found in notes.items()
         }
         originals = directory.assemble("originals", parts, sort_by=["original_id"])
         for table in self.tables:
@@ -69,9 +73,10 @@ class Resampling(ABC):
         drawn = sum(len(ids) for ids in originals["token_ids"].to_pylist())
         return Accounts(
             tokens_generated=drawn + sum(resamples["tokens_generated"].to_pylist()),
-            seconds=seconds,
+            seconds={table: sum(own["seconds"] for own in found) for table, found in notes.items()},
             facts={
                 "device": self.sampler.device_used(),
+                "memory": {"halvings": halvings},
                 "rounding": self._count_flips(originals, resamples),
             },
         )
@@ -111,9 +116,10 @@ class Resampling(ABC):
         for i in sorted(range(len(blocks)), key=lambda i: not there[i]):
             originals = drawn.slice(blocks[i].start * scale, len(blocks[i]) * scale)
             if not there[i]:
-                began = time.perf_counter()
+                began, halvings = time.perf_counter(), self.sampler.halvings
                 made = self._tables_of(originals.to_pylist())
-                notes = {"seconds": time.perf_counter() - began}
+                seconds = time.perf_counter() - began
+                notes = {"seconds": seconds, "halvings": self.sampler.halvings - halvings}
                 for table in self.tables:
                     directory.write_part(table, i, made[table], notes=notes)
             tables = {name: directory.read_part(name, i).to_pandas() for name in self.tables}
