@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from critwin.branching import ARMS, WAYS, Ways
-from critwin.budget_summary import plain
 from critwin.drawing import DOUBLE, QUIET, drawing, percent
-from critwin.statistics import Interval, clustered_difference, clustered_share
+from critwin.statistics import Interval, clustered_difference, clustered_share, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -59,10 +59,9 @@ def _line(
 
 
 def _draw_curve(axes: Axes, shares: pd.DataFrame) -> None:
-    c = (0.0, *THRESHOLDS)
-    found = [share(shares, threshold=at or None) for at in c]
-    _line(axes, c, found, BLUE, "-", "model")
-    exact = [share(shares, source="generator", threshold=at or None) for at in c]
+    c = THRESHOLDS
+    _line(axes, c, [share(shares, threshold=at) for at in c], BLUE, "-", "model")
+    exact = [share(shares, source="generator", threshold=at) for at in c]
     if any(value is not None for value in exact):
         there = [value.estimate for value in exact if value is not None]
         axes.plot(c[: len(there)], there, "--", color=GREY, label="generator alone, exact")
@@ -112,10 +111,10 @@ def _draw_kinds(axes: Axes, shares: pd.DataFrame) -> None:
 
 
 def _draw_labels(axes: Axes, shares: pd.DataFrame) -> None:
-    c = (0.0, *THRESHOLDS)
+    c = THRESHOLDS
     drawn = False
     for name, color, style in (("right", BLUE, "-"), ("wrong", ORANGE, "--")):
-        found = [share(shares, labels=f"{name} matched", threshold=at or None) for at in c]
+        found = [share(shares, labels=f"{name} matched", threshold=at) for at in c]
         problems = max((value.clusters for value in found if value is not None), default=0)
         _line(axes, c, found, color, style, f"{name} ({problems} questions)")
         drawn |= problems > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from critwin.statistics import (
     Interval,
     clustered_difference,
     clustered_share,
+    plain,
     weighted_share,
     weighted_share_difference,
 )
@@ -154,16 +154,6 @@ def summarise_budget(
         "cost": cost,
     }
     return summary | {"headline": _headline(shares, found, cost)}
-
-
-def plain(interval: Interval | None) -> dict[str, Any]:
-    """Give an interval as a summary holds it."""
-    if interval is None:
-        return {"estimate": None, "lower": None, "upper": None, "n": 0, "problems": 0}
-    values = asdict(interval)
-    problems = values.pop("clusters")
-    ends = {key: float(values[key]) for key in ("estimate", "lower", "upper")}
-    return {**ends, "n": values["n"], "problems": problems}
 
 
 def kinds_of(shares: pd.DataFrame) -> list[str]:

@@ -20,7 +20,7 @@ class Interval:
     """An estimate with its interval over problems.
 
     Attributes:
-        estimate: A share in [0, 1], or a difference of two in [-1, 1].
+        estimate: A share in [0, 1], a difference of two in [-1, 1], or a mean of what is measured.
         lower: Lower end of the interval.
         upper: Upper end of it.
         n: Trials (originals, windows) behind the estimate.
@@ -32,6 +32,19 @@ class Interval:
     upper: float
     n: int
     clusters: int
+
+
+def plain(interval: Interval | None) -> dict[str, float | int | None]:
+    """Give an interval as a mapping fit for JSON; nulls where there is nothing to estimate from."""
+    if interval is None:
+        return {"estimate": None, "lower": None, "upper": None, "n": 0, "problems": 0}
+    return {
+        "estimate": float(interval.estimate),
+        "lower": float(interval.lower),
+        "upper": float(interval.upper),
+        "n": interval.n,
+        "problems": interval.clusters,
+    }
 
 
 def clopper_pearson(
