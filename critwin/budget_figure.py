@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -58,6 +58,13 @@ def _line(
     axes.fill_between(at, lower, upper, color=color, alpha=0.15, linewidth=0)
 
 
+def _name_lines(axes: Axes, place: str, **how: Any) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc=place, **how)
+    else:
+        axes.text(0.5, 0.5, "nothing", transform=axes.transAxes, ha="center", color=QUIET)
+
+
 def _draw_curve(axes: Axes, shares: pd.DataFrame) -> None:
     c = THRESHOLDS
     _line(axes, c, [share(shares, threshold=at) for at in c], BLUE, "-", "model")
@@ -67,7 +74,7 @@ def _draw_curve(axes: Axes, shares: pd.DataFrame) -> None:
         axes.plot(c[: len(there)], there, "--", color=GREY, label="generator alone, exact")
     axes.set(xlim=(0, 1), xlabel="jump of a single token, c", ylabel="uncertainty spent above c")
     axes.set_title("J(c); bands: 95 % over problems", color=QUIET, fontsize=6.5)
-    axes.legend(loc="lower left")
+    _name_lines(axes, "lower left")
 
 
 def _draw_blocks(axes: Axes, shares: pd.DataFrame) -> None:
@@ -81,7 +88,7 @@ def _draw_blocks(axes: Axes, shares: pd.DataFrame) -> None:
     axes.minorticks_off()
     axes.set(xlabel="length of a block, tokens or nats", ylabel="spent in blocks above c")
     axes.set_title("J over blocks, mean over their phase", color=QUIET, fontsize=6.5)
-    axes.legend(loc="lower right", ncols=2, fontsize=6)
+    _name_lines(axes, "lower right", ncols=2, fontsize=6)
 
 
 def _draw_kinds(axes: Axes, shares: pd.DataFrame) -> None:
@@ -107,20 +114,15 @@ def _draw_kinds(axes: Axes, shares: pd.DataFrame) -> None:
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_formatter(percent)
     axes.set(xlim=(0, None), xlabel="uncertainty spent at tokens of this kind")
-    axes.legend(loc="lower right")
+    _name_lines(axes, "lower right")
 
 
 def _draw_labels(axes: Axes, shares: pd.DataFrame) -> None:
     c = THRESHOLDS
-    drawn = False
     for name, color, style in (("right", BLUE, "-"), ("wrong", ORANGE, "--")):
         found = [share(shares, labels=f"{name} matched", threshold=at) for at in c]
         problems = max((value.clusters for value in found if value is not None), default=0)
         _line(axes, c, found, color, style, f"{name} ({problems} questions)")
-        drawn |= problems > 0
     axes.set(xlim=(0, 1), xlabel="jump of a single token, c", ylabel="spent above c")
     axes.set_title("labels as probable within a question", color=QUIET, fontsize=6.5)
-    if drawn:
-        axes.legend(loc="lower left")
-    else:
-        axes.text(0.5, 0.5, "no such labels", transform=axes.transAxes, ha="center", color=QUIET)
+    _name_lines(axes, "lower left")

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +27,14 @@ import numpy.typing as npt
 from critwin.errors import ParameterError
 from critwin.fork_drawing import fork_seed
 from critwin.protocol import Sampling, check_whole
-from critwin.sampler import Path
+from critwin.sampler import ForkingSampler, Path
 from critwin.seeds import fold_in, uniforms
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+X = TypeVar("X")
+Y = TypeVar("Y")
 
 FOLDS = 4
 """Two halves of two folds each: a half places a jump, the other half's two folds square it."""
@@ -180,3 +184,64 @@ class Folds:
         for u in range(self.length, 0, -1):
             p[..., u - 1] = pi[u - 1] * p[..., u] + (1 - pi[u - 1]) * d[..., u - 1]
         return p
+
+
+@dataclass(frozen=True)
+class FoldDraws(Generic[X]):
+    """The forks of one original, drawn and not yet labelled.
+
+    Attributes:
+        path: The original's path.
+        expected: Expected forks of one fold at each token, shape (n,).
+        planned: The forks.
+        samples: What each came to, in their order.
+    """
+
+    path: Path
+    expected: Floats
+    planned: tuple[PlannedFork, ...]
+    samples: tuple[X, ...]
+
+    def counted(self, original_id: str, own: str, labels: Sequence[str]) -> Folds:
+        """Count the forks, given the original's label and that of each sample."""
+        return Folds.of(
+            original_id,
+            own,
+            self.path,
+            expected=self.expected,
+            fold=[fork.fold for fork in self.planned],
+            token=[fork.token for fork in self.planned],
+            labels=labels,
+        )
+
+
+def draw_folds(
+    sampler: ForkingSampler[X, Y],
+    originals: Sequence[X],
+    protocol: FoldedForks,
+    *,
+    seeds: Sequence[int],
+) -> list[FoldDraws[X]]:
+    """Draw the forks of originals in folds; all of them go to the sampler together.
+
+    Args:
+        sampler: The sampler that made the originals.
+        originals: Length N.
+        protocol: How many forks stand where there is a choice.
+        seeds: Seed of each original's forks, length N.
+    """
+    paths = sampler.paths(originals)
+    expected = [protocol.expected(path) for path in paths]
+    plans = [plan_folds(own, seed=seed) for own, seed in zip(expected, seeds, strict=True)]
+    work = [(x, fork) for x, own in zip(originals, plans, strict=True) for fork in own]
+    drawn = iter(
+        sampler.fork(
+            [x for x, _ in work],
+            [fork.token for _, fork in work],
+            seeds=[fork.seed for _, fork in work],
+        )
+    )
+    return [
+        FoldDraws(path, number, tuple(own), tuple(next(drawn) for _ in own))
+        for path, number, own in zip(paths, expected, plans, strict=True)
+    ]

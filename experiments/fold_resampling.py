@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from critwin.budget_tables import FOLDS
 from critwin.curve import MeasuredCurve
-from critwin.fork_folds import FoldedForks, plan_folds
+from critwin.fork_folds import FoldedForks, draw_folds
 from critwin.generation import Generation
 from experiments.fork_resampling import forking
 from experiments.originals import generation
@@ -31,27 +31,13 @@ class FoldResampling(Resampling):
     tables: ClassVar[tuple[str, ...]] = ("folds", "resamples")
 
     def _tables_of(self, originals: list[dict[str, Any]]) -> dict[str, pa.Table]:
-        sampler = forking(self.sampler)
         samples = [generation(row) for row in originals]
-        paths = sampler.paths(samples)
-        expected = [self.protocol.expected(path) for path in paths]
-        plans = [
-            plan_folds(number, seed=row["seed"])
-            for number, row in zip(expected, originals, strict=True)
-        ]
-        work = [(i, fork) for i, planned in enumerate(plans) for fork in planned]
-        drawn = iter(
-            sampler.fork(
-                [samples[i] for i, _ in work],
-                [fork.token for _, fork in work],
-                seeds=[fork.seed for _, fork in work],
-            )
-        )
-        forks = [[next(drawn) for _ in planned] for planned in plans]
-        labels = self._labels(originals, forks)
+        seeds = [row["seed"] for row in originals]
+        drawn = draw_folds(forking(self.sampler), samples, self.protocol, seeds=seeds)
+        labels = self._labels(originals, [own.samples for own in drawn])
         rows = ResampleRows(self.sampler)
-        for original, planned, own, names in zip(originals, plans, forks, labels, strict=True):
-            for fork, draw, label in zip(planned, own, names, strict=True):
+        for original, own, names in zip(originals, drawn, labels, strict=True):
+            for fork, draw, label in zip(own.planned, own.samples, names, strict=True):
                 rows.add(
                     original,
                     draw,
@@ -62,8 +48,12 @@ class FoldResampling(Resampling):
                     seed=fork.seed,
                 )
         folds = [
-            {"original_id": row["original_id"], "probability": path.probability, "expected": number}
-            for row, path, number in zip(originals, paths, expected, strict=True)
+            {
+                "original_id": original["original_id"],
+                "probability": own.path.probability,
+                "expected": own.expected,
+            }
+            for original, own in zip(originals, drawn, strict=True)
         ]
         return {"folds": pa.Table.from_pylist(folds, schema=FOLDS), "resamples": rows.table()}
 

@@ -27,8 +27,8 @@ if not hasattr(train_arithmetic, "TrainArithmetic"):
 LINE = '{"question": "What is 1 + 1?", "answer": "1 + 1 = 2\\n#### 2"}\n'
 
 
-READERS = ("relabel",)
-"""Experiments that read finished runs."""
+READERS = {"relabel": "runs=[{0}]", "compare": "runs=[{0},{0}]"}
+"""Experiments that read finished runs, and how they are given them."""
 
 
 def compose(*overrides: str, mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -97,7 +97,7 @@ def test_every_key_of_a_component_file_is_commented(path: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_an_experiment_builds(name: str, run: Path) -> None:
-    job = build(compose(f"+exp={name}", *([f"runs=[{run}]"] if name in READERS else [])))
+    job = build(compose(f"+exp={name}", *([READERS[name].format(run)] if name in READERS else [])))
     assert job.experiment.name == name
 
 

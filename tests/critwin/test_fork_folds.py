@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from critwin.errors import ParameterError
-from critwin.fork_folds import FOLDS, FoldedForks, Folds, plan_folds
+from critwin.fork_folds import FOLDS, FoldedForks, Folds, draw_folds, plan_folds
 from critwin.sampler import Path
 from critwin.seeds import fold_in
 from critwin.variance_budget import Squares, Stretches
@@ -24,25 +24,13 @@ def known() -> Known:
 @pytest.fixture(scope="module")
 def drawn(known: Known) -> list[Folds]:
     # three forks of a sure choice in a fold: most tokens have fewer than one on average
-    expected = FoldedForks(forks_per_choice=12).expected(known.path)
+    protocol = FoldedForks(forks_per_choice=12)
+    expected = protocol.expected(known.path)
     assert (expected[expected > 0] < 1).mean() > 0.3
-    plans = [plan_folds(expected, seed=fold_in(3, i)) for i in range(RUNS)]
-    work = [fork for planned in plans for fork in planned]
-    forks = known.chain.fork(
-        [known.x] * len(work), [f.token for f in work], seeds=[f.seed for f in work]
-    )
-    labels = iter([last_symbol(x) for x in forks])
+    seeds = [fold_in(3, i) for i in range(RUNS)]
     return [
-        Folds.of(
-            "x",
-            known.own,
-            known.path,
-            expected=expected,
-            fold=[f.fold for f in planned],
-            token=[f.token for f in planned],
-            labels=[next(labels) for _ in planned],
-        )
-        for planned in plans
+        own.counted("x", known.own, [last_symbol(y) for y in own.samples])
+        for own in draw_folds(known.chain, [known.x] * RUNS, protocol, seeds=seeds)
     ]
 
 

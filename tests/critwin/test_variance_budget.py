@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from critwin.budget_tables import Studied, shares_of
-from critwin.fork_folds import FoldedForks, Folds, plan_folds
+from critwin.fork_folds import FoldedForks, Folds, draw_folds
 from critwin.generation import Generation
 from critwin.prompt import Prompt
 from critwin.sampler import Path
@@ -92,20 +92,10 @@ def test_shares_of_strings_are_those_of_the_enumeration() -> None:
     (xs,) = chain.resample([start], seeds=[[fold_in(5, i) for i in range(many)]])
     protocol = FoldedForks(forks_per_choice=400)
     found: dict[float | None, list[float]] = {c: [] for c in exact}
-    missed = {c: 0.0 for c in thresholds}
-    for i, (x, path) in enumerate(zip(xs, chain.paths(xs), strict=True)):
-        expected = protocol.expected(path)
-        planned = plan_folds(expected, seed=fold_in(6, i))
-        forks = chain.fork([x] * len(planned), [f.token for f in planned], seeds=[f.seed for f in planned])
-        folds = Folds.of(
-            str(i),
-            last_symbol(x),
-            path,
-            expected=expected,
-            fold=[f.fold for f in planned],
-            token=[f.token for f in planned],
-            labels=[last_symbol(y) for y in forks],
-        )
+    missed = dict.fromkeys(thresholds, 0.0)
+    seeds = [fold_in(6, i) for i in range(many)]
+    for x, own in zip(xs, draw_folds(chain, xs, protocol, seeds=seeds), strict=True):
+        folds = own.counted("x", last_symbol(x), [last_symbol(y) for y in own.samples])
         squares = Squares.of(folds, Stretches.tokens(folds.length))
         known = np.diff(levels(chain, x.token_ids), axis=1)
         rows = known[[chain.symbols.index(label) for label in folds.labels]]
