@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +15,12 @@ from critwin.feature import UNSCORED
 from critwin.seeds import fold_in
 from critwin.window import Window
 
-Arm: TypeAlias = Literal["windows", "open", "start"]
-Ways: TypeAlias = Literal["majority", "best", "oracle"]
-
-ARMS: tuple[Arm, ...] = ("windows", "open", "start")
+ARMS = ("windows", "open", "start")
 """Branches leave at the start of certified windows, at random places where the sampler had a
 choice, or at the very start."""
 
-WAYS: tuple[Ways, ...] = ("majority", "best", "oracle")
+WAYS = ("majority", "best", "oracle")
+"""Ways of choosing among samples: `vote` says what they are."""
 
 BRANCHES = pa.schema(
     [
@@ -70,7 +68,7 @@ class Sample:
     log_probability: float
 
 
-def vote(samples: Sequence[Sample], truth: str) -> dict[Ways, float]:
+def vote(samples: Sequence[Sample], truth: str) -> dict[str, float]:
     """Give the chance that each way of choosing among samples gives the right label.
 
     Args:

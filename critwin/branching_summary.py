@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from critwin.branching import ARMS, WAYS, Ways
+from critwin.branching import ARMS, WAYS
 from critwin.drawing import DOUBLE, QUIET, drawing, percent
 from critwin.statistics import Interval, clustered_difference, clustered_share, plain
 
@@ -24,14 +24,14 @@ PLACES = {
 STYLES = {"windows": ("#0072B2", "-o"), "open": ("#C24E00", "--s"), "start": ("0.25", ":^")}
 
 
-def right(votes: pd.DataFrame, way: Ways, arm: str, budget: float) -> Interval | None:
+def right(votes: pd.DataFrame, way: str, arm: str, budget: float) -> Interval | None:
     """Give the share that a way of choosing gets right, in an arm at a budget, over problems."""
     rows = votes[(votes["arm"] == arm) & (votes["budget"] == budget)]
     per_problem = rows.groupby("problem_id")[way]
     return clustered_share(per_problem.sum(), per_problem.size())
 
 
-def gain(votes: pd.DataFrame, way: Ways, budget: float, first: str, second: str) -> Interval | None:
+def gain(votes: pd.DataFrame, way: str, budget: float, first: str, second: str) -> Interval | None:
     """Give how much more one arm gets right than another on the same originals, over problems."""
     at = votes[votes["budget"] == budget]
     sums = [at[at["arm"] == arm].groupby("problem_id")[way] for arm in (first, second)]
@@ -88,7 +88,7 @@ def branching_figure(votes: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, votes: pd.DataFrame, way: Ways) -> None:
+def _draw(axes: Axes, votes: pd.DataFrame, way: str) -> None:
     spent = votes.groupby(["arm", "budget"])[["tokens", "finding_tokens"]].mean()
     budgets = sorted(votes["budget"].unique())
     for arm, (color, style) in STYLES.items():
@@ -115,8 +115,8 @@ def _draw(axes: Axes, votes: pd.DataFrame, way: Ways) -> None:
             )
         if arm == "start":
             more = [right(votes, way, "start paid", budget) for budget in budgets]
-            x = [float(spent.loc[("start paid", budget), "tokens"]) for budget in budgets]
-            axes.plot(x, [v.estimate for v in more if v], style, color=color, linewidth=0.6)
+            further = [float(spent.loc[("start paid", budget), "tokens"]) for budget in budgets]
+            axes.plot(further, [v.estimate for v in more if v], style, color=color, linewidth=0.6)
     axes.set_xscale("log")
     axes.set_xlabel("tokens generated per answer")
 

@@ -173,7 +173,7 @@ def compare(runs: Sequence[RunTables]) -> dict[str, Any]:
         measures: per measure that some run has, each run's estimate and each later run less the
         first, paired over problems; headline; tables. Fit for JSON.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for measure in MEASURES:
         found = [estimate(run, measure) for run in runs]
         if not any(found):

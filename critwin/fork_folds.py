@@ -174,7 +174,8 @@ class Folds:
         scale = np.where(rare, self.expected, 1.0)
         scale = np.where(scale > 0, scale, 1.0)
         share = counts / np.maximum(trials, 1)
-        return np.where(rare, control + (counts - trials * control) / scale, share)
+        d: Floats = np.where(rare, control + (counts - trials * control) / scale, share)
+        return d
 
     def levels(self) -> Floats:
         """Estimate the probability of each label at 0..n in each fold, shape (4, L, n + 1)."""

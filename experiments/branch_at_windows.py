@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 
@@ -104,7 +104,7 @@ class BranchAtWindows(Experiment):
 
     def determining(self) -> Self:
         """Put the sampling parameters where they act: the same numbers have one run id."""
-        unset: dict[str, None] = dict.fromkeys(Sampling().__dict__)
+        unset: dict[str, Any] = dict.fromkeys(Sampling().__dict__)
         model = self.model.with_sampling(self.sampler)
         budgets = tuple(float(budget) for budget in self.budgets)
         sampler = replace(self.sampler, **unset)

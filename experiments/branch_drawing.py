@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from critwin.branching import ARMS, BRANCHES, Arm, assigned, certified_starts, open_positions
+from critwin.branching import ARMS, BRANCHES, assigned, certified_starts, open_positions
 from critwin.feature import UNSCORED
 from critwin.fork_tables import read_forks
 from critwin.forks import fork_curve
@@ -34,10 +34,10 @@ class Branching:
         numbers: Branches of each arm: what the greatest budget asks for.
     """
 
-    positions: Mapping[Arm, Sequence[int]]
-    numbers: Mapping[Arm, int]
+    positions: Mapping[str, Sequence[int]]
+    numbers: Mapping[str, int]
 
-    def work(self) -> list[tuple[Arm, int, int]]:
+    def work(self) -> list[tuple[str, int, int]]:
         """Give arm, replicate and position of every branch."""
         return [
             (arm, replicate, own[replicate % len(own)])
@@ -70,7 +70,7 @@ def plan_branches(
     for forks, original_id, seed in zip(
         counted, originals["original_id"], originals["seed"], strict=True
     ):
-        length, positions = forks.length, dict[Arm, list[int]](start=[0])
+        length, positions = forks.length, {"start": [0]}
         windows = [] if forks.own == UNSCORED else rule.find(fork_curve(forks, forks.own))
         if starts := certified_starts(windows):
             positions["windows"] = starts
@@ -146,8 +146,8 @@ def _branches_of(drawing: Drawing, chosen: Sequence[tuple[dict[str, Any], Branch
     of: dict[str, list[dict[str, Any]]] = {}
     for made, (row, *_) in zip(rows, work, strict=True):
         of.setdefault(row["problem_id"], []).append(made)
-    for problem_id, made in of.items():
-        labels = drawing.feature.labels([row["text"] for row in made], by_id[problem_id])
-        for row, label in zip(made, labels, strict=True):
-            row |= {"label": label, "unscored": label == UNSCORED}
+    for problem_id, own in of.items():
+        labels = drawing.feature.labels([made["text"] for made in own], by_id[problem_id])
+        for made, label in zip(own, labels, strict=True):
+            made |= {"label": label, "unscored": label == UNSCORED}
     return pa.Table.from_pylist(rows, schema=BRANCHES)

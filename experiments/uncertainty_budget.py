@@ -89,7 +89,7 @@ class UncertaintyBudget(Experiment):
 
     def determining(self) -> Self:
         """Put the sampling parameters where they act: the same numbers have one run id."""
-        unset: dict[str, None] = dict.fromkeys(Sampling().__dict__)
+        unset: dict[str, Any] = dict.fromkeys(Sampling().__dict__)
         model = self.model.with_sampling(self.sampler)
         return replace(self, model=model, sampler=replace(self.sampler, **unset))
 
