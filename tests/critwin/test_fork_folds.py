@@ -58,6 +58,19 @@ def test_squares_are_unbiased_and_plain_squares_are_not(known: Known, drawn: lis
     assert plain.mean() - exact > 10 * error  # the reason for products
 
 
+def test_a_jump_is_not_squared_by_the_forks_that_chose_it(known: Known, drawn: list[Folds]) -> None:
+    """Choosing and squaring by one half finds jumps in noise; the halves apart do not."""
+    tokens, exact = Stretches.tokens(known.n), 0.0
+    for label in known.chain.symbols:
+        exact += float((np.diff(known.curve(label)) ** 2).sum())
+    found = [Squares.of(folds, tokens) for folds in drawn]
+    apart = np.array([s.above(0.1).sum() / 2 for s in found])
+    error = apart.std() / np.sqrt(len(apart))
+    assert -4 * error <= apart.mean() <= exact + 4 * error
+    same = np.array([(s.square * (np.abs(s.place) > 0.1)).sum() / 2 for s in found])
+    assert same.mean() > exact + 4 * same.std() / np.sqrt(len(same))
+
+
 def test_labels_add_up_to_one(drawn: list[Folds]) -> None:
     for folds in drawn[:20]:
         np.testing.assert_allclose(folds.levels().sum(axis=1), 1.0, atol=1e-9)
