@@ -58,7 +58,7 @@ def _line(
     axes.fill_between(at, lower, upper, color=color, alpha=0.15, linewidth=0)
 
 
-def _name_lines(axes: Axes, place: str, **how: Any) -> None:
+def _name_lines(axes: Axes, place: Any, **how: Any) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc=place, **how)
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from critwin.statistics import (
@@ -41,7 +40,7 @@ def select(shares: pd.DataFrame, **key: Any) -> pd.DataFrame:
     threshold = key.pop("threshold", None)
     chosen = shares["threshold"].isna()
     if threshold is not None:
-        chosen = np.isclose(shares["threshold"].astype(float), threshold)
+        chosen = (shares["threshold"].astype(float) - threshold).abs() < 1e-9
     for name, value in (wanted | key).items():
         chosen &= shares[name] == value
     found = shares[chosen].set_index("problem_id")[["originals", "first", "second"]]

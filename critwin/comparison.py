@@ -234,6 +234,8 @@ def comparison_figure(
             if measure.kind == "share":
                 axes.set_ylim(0, 1.02)
                 axes.yaxis.set_major_formatter(percent)
+            else:
+                axes.set_ylim(bottom=0)
             if at is None:
                 names = [run.name for run in runs]
                 turn = 30 if max(map(len, names)) > 4 else 0
