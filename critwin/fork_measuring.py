@@ -6,25 +6,20 @@ Every stage of all originals goes to the sampler in one call, so that its batche
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from critwin.fork_allocation import (
-    Allocation,
-    Expectation,
-    ProtocolCosts,
-    allocate,
-    compare_protocols,
-    expected_half_width,
-)
+from critwin.fork_allocation import Allocation, Expectation, Wish, allocate, expected_half_widths
+from critwin.fork_blocks import Blocks
 from critwin.fork_drawing import draw_forks, fork_seed
 from critwin.forks import Forks, level_intervals
 from critwin.generation import Generation, Prefix
 from critwin.protocol import ForkProtocol, Fractions
+from critwin.protocol_costs import ProtocolCosts, compare_protocols
 from critwin.sampler import ForkingSampler, Path
 
 Ints = npt.NDArray[np.int64]
@@ -83,6 +78,7 @@ class ForkMeasurement:
     Attributes:
         original: The original.
         path: How probable its tokens were.
+        blocks: The runs of tokens over which forks were spread.
         pilot: Forks whose labels steered the plan; they are no part of the estimate.
         allocation: The plan.
         costs: The plan beside a grid of the paper's fractions, for one pointwise mean half-width:
@@ -93,6 +89,7 @@ class ForkMeasurement:
 
     original: Original
     path: Path
+    blocks: Blocks
     pilot: tuple[Fork, ...]
     allocation: Allocation
     costs: ProtocolCosts | None
@@ -101,7 +98,7 @@ class ForkMeasurement:
     @property
     def forks(self) -> Forks:
         """The counts that the curves are estimated from."""
-        return _counted(self.original, self.path, self.drawn)
+        return _counted(self.original, self.path, self.blocks, self.drawn)
 
 
 def measure_forks(
@@ -113,8 +110,9 @@ def measure_forks(
 ) -> list[ForkMeasurement]:
     """Plan and draw the forks of originals, all of them together.
 
-    The pilot steers how many forks stand at each token and is not pooled with them. The numbers are
-    fixed before the first of them is drawn, and every fork that is assigned is drawn to its end.
+    The pilot steers how many forks each block gets and is not pooled with them; there is none where
+    the path alone says enough. The numbers are fixed before the first of them is drawn, and every
+    fork that is assigned is drawn to its end.
 
     Args:
         sampler: The sampler that made the originals.
@@ -127,19 +125,21 @@ def measure_forks(
         One measurement per original, in their order.
     """
     paths = sampler.paths([original.sample for original in originals])
-    numbers = [_pilot_forks(path, protocol) for path in paths]
-    pilots = _draw(sampler, originals, numbers, stage="pilot", label=label)
-    plans = [
-        _plan(original, path, pilot, protocol, snap=partial(sampler.snap, original.sample))
-        for original, path, pilot in zip(originals, paths, pilots, strict=True)
+    unseen = [Expectation.from_path(path.probability) for path in paths]
+    blocks = [expected.blocks for expected in unseen]
+    numbers = _pilot_forks(unseen, protocol)
+    pilots = _draw(sampler, originals, unseen, numbers, stage="pilot", label=label)
+    expected = [
+        _seen(before, original, path, pilot)
+        for before, original, path, pilot in zip(unseen, originals, paths, pilots, strict=True)
     ]
-    numbers = [allocation.forks for allocation, _ in plans]
-    drawn = _draw(sampler, originals, numbers, stage="main", label=label)
+    plans = allocate(expected, _wish(protocol))
+    costs = _compared(sampler, originals, expected, plans, protocol)
+    numbers = [plan.forks for plan in plans]
+    drawn = _draw(sampler, originals, expected, numbers, stage="main", label=label)
     return [
-        ForkMeasurement(original, path, pilot, *plan, forks)
-        for original, path, pilot, plan, forks in zip(
-            originals, paths, pilots, plans, drawn, strict=True
-        )
+        ForkMeasurement(*parts)
+        for parts in zip(originals, paths, blocks, pilots, plans, costs, drawn, strict=True)
     ]
 
 
@@ -165,23 +165,45 @@ def reached_half_width(
     return float(half.mean() if over == "mean" else half.max())
 
 
-def _pilot_forks(path: Path, protocol: ForkProtocol) -> Ints:
+def _wish(protocol: ForkProtocol) -> Wish:
+    return Wish(
+        half_width=protocol.half_width,
+        max_forks=protocol.max_forks,
+        max_tokens=protocol.max_tokens,
+        over=protocol.over,
+        joint=protocol.joint,
+    )
+
+
+def _pilot_forks(unseen: Sequence[Expectation], protocol: ForkProtocol) -> list[Ints]:
+    nothing = [np.zeros(own.blocks.count, np.int64) for own in unseen]
     if protocol.pilot == 0:
-        return np.zeros(len(path.probability), dtype=np.int64)
-    expected = Expectation.from_path(path.probability)
-    return allocate(expected, max_forks=protocol.pilot, least=0).forks
+        return nothing
+    pilots = allocate(unseen, Wish(max_forks=protocol.pilot))
+    if protocol.half_width is None:
+        return [plan.forks for plan in pilots]
+    before = expected_half_widths(unseen, nothing, _wish(protocol))
+    return [
+        plan.forks if width > protocol.half_width else none
+        for plan, none, width in zip(pilots, nothing, before, strict=True)
+    ]
 
 
 def _draw(
     sampler: ForkingSampler[Generation, Prefix],
     originals: Sequence[Original],
-    numbers: Sequence[Ints],
+    expected: Sequence[Expectation],
+    forks: Sequence[Ints],
     *,
     stage: Stage,
     label: Labelling,
 ) -> list[tuple[Fork, ...]]:
     samples = [original.sample for original in originals]
     seeds = [original.seed for original in originals]
+    numbers = [
+        own.blocks.spread(own.probability, count, seed=seed, stage=stage)
+        for own, count, seed in zip(expected, forks, seeds, strict=True)
+    ]
     drawn = draw_forks(sampler, samples, numbers, stage=stage, seeds=seeds)
     found = []
     for i, (own, number) in enumerate(zip(drawn, numbers, strict=True)):
@@ -196,48 +218,49 @@ def _draw(
     return found
 
 
-def _plan(
-    original: Original,
-    path: Path,
-    pilot: Sequence[Fork],
-    protocol: ForkProtocol,
-    *,
-    snap: Callable[[float], int],
-) -> tuple[Allocation, ProtocolCosts | None]:
-    expected = _expected(original, path, pilot)
-    allocation = allocate(
-        expected,
-        half_width=protocol.half_width,
-        max_forks=protocol.max_forks,
-        max_tokens=protocol.max_tokens,
-        over=protocol.over,
-        joint=protocol.joint,
-    )
-    if (path.probability == 1).all():
-        return allocation, None
-    half_width = expected_half_width(expected, allocation.forks)
-    if protocol.half_width is not None and protocol.over == "mean" and not protocol.joint:
-        half_width = max(half_width, protocol.half_width)
-    pointwise = replace(allocation, half_width=half_width, over="mean", joint=False)
-    levels = Fractions().positions(len(path.probability), snap)
-    return allocation, compare_protocols(expected, pointwise, levels)
-
-
-def _expected(original: Original, path: Path, pilot: Sequence[Fork]) -> Expectation:
+def _seen(
+    unseen: Expectation, original: Original, path: Path, pilot: Sequence[Fork]
+) -> Expectation:
+    """Give what is expected after the pilot."""
     if not pilot:
-        return Expectation.from_path(path.probability)
+        return unseen
     tokens = np.zeros(len(path.probability))
     for fork in pilot:
         tokens[fork.token - 1] += fork.tokens_generated
-    seen = _counted(original, path, pilot)
-    return Expectation.from_pilot(seen, original.label, tokens=tokens)
+    counts = _counted(original, path, unseen.blocks, pilot)
+    return Expectation.from_pilot(counts, original.label, tokens=tokens)
 
 
-def _counted(original: Original, path: Path, forks: Sequence[Fork]) -> Forks:
+def _compared(
+    sampler: ForkingSampler[Generation, Prefix],
+    originals: Sequence[Original],
+    expected: Sequence[Expectation],
+    plans: Sequence[Allocation],
+    protocol: ForkProtocol,
+) -> list[ProtocolCosts | None]:
+    """Hold each plan against a grid; None for a path without a choice."""
+    widths = expected_half_widths(expected, [plan.forks for plan in plans], Wish(max_forks=0))
+    if protocol.half_width is not None and protocol.over == "mean" and not protocol.joint:
+        widths = np.maximum(widths, protocol.half_width)
+    return [
+        compare_protocols(
+            own,
+            Fractions().positions(len(own.probability), partial(sampler.snap, original.sample)),
+            tokens=plan.tokens,
+            half_width=float(width),
+        )
+        if (own.probability < 1).any()
+        else None
+        for original, own, plan, width in zip(originals, expected, plans, widths, strict=True)
+    ]
+
+
+def _counted(original: Original, path: Path, blocks: Blocks, forks: Sequence[Fork]) -> Forks:
     return Forks.of(
         original.original_id,
         original.label,
         path,
         position=[fork.token for fork in forks],
         labels=[fork.label for fork in forks],
+        blocks=blocks,
     )

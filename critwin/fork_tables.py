@@ -11,8 +11,10 @@ import pandas as pd
 import pyarrow as pa
 
 from critwin.fork_allocation import leave_mass
+from critwin.fork_attribution import attribution
+from critwin.fork_blocks import Blocks
 from critwin.fork_measuring import ForkMeasurement, reached_half_width
-from critwin.forks import Forks, attribution
+from critwin.forks import Forks
 from critwin.protocol import ForkProtocol
 from critwin.records import ATTRIBUTION, PLANS
 from critwin.sampler import Path
@@ -38,25 +40,28 @@ def read_forks(
         originals: Columns original_id, label of the originals table.
         resamples: Columns original_id, position, label, kind of the resamples table; other kinds
             than `fork`, the pilot among them, are left out.
-        plans: Columns original_id, probability of the plans table.
+        plans: Columns original_id, probability, blocks of the plans table.
 
     Returns:
         The counts of each original that has a plan, in the order of `originals`.
     """
     own = resamples[resamples["kind"] == "fork"]
     drawn = {str(name): rows for name, rows in own.groupby("original_id", sort=False)}
-    path = dict(zip(plans["original_id"], plans["probability"], strict=True))
+    planned = zip(plans["original_id"], plans["probability"], plans["blocks"], strict=True)
+    path = {name: (probability, blocks) for name, probability, blocks in planned}
     found = []
     for original_id, label in zip(originals["original_id"], originals["label"], strict=True):
         if original_id in path:
             rows = drawn.get(original_id, own.iloc[:0])
+            probability, blocks = (np.asarray(values) for values in path[original_id])
             found.append(
                 Forks.of(
                     original_id,
                     label,
-                    Path(np.asarray(path[original_id], np.float64)),
+                    Path(probability.astype(np.float64)),
                     position=[int(position) + 1 for position in rows["position"]],
                     labels=[str(name) for name in rows["label"]],
+                    blocks=Blocks(blocks.astype(np.int64)),
                 )
             )
     return found
@@ -110,6 +115,7 @@ def _plan_row(measured: ForkMeasurement, protocol: ForkProtocol) -> dict[str, An
         "label": measured.original.label,
         "leave_mass": leave_mass(measured.path.probability),
         "probability": measured.path.probability,
+        "blocks": measured.blocks.bounds,
         "over": over,
         "joint": joint,
         "half_width_wanted": protocol.half_width,

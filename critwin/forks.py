@@ -22,9 +22,10 @@ import numpy.typing as npt
 
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
+from critwin.fork_blocks import Blocks
+from critwin.fork_forms import Forms, difference_forms, level_forms
 from critwin.fork_intervals import linear_form_interval
 from critwin.sampler import Path
-from critwin.statistics import clopper_pearson
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -34,8 +35,9 @@ Ints = npt.NDArray[np.int64]
 class Forks:
     """What the forks of one original came to: a count per token and label.
 
-    Token u of the path is entry u - 1 of the arrays. The counts may depend on probabilities and
-    lengths, on a pilot that is not in them, and on which draws left where; never on labels in them.
+    Token u of the path is entry u - 1 of the arrays. The numbers of forks may depend on
+    probabilities and lengths, on a pilot that is not in them, and on which draws left where; never
+    on labels in them.
 
     Attributes:
         original_id: The original that was forked.
@@ -45,6 +47,8 @@ class Forks:
         labels: The L labels seen, own label first, the others by name.
         counts: Forks at each token that ended in each label, shape (m, L).
         length: n.
+        blocks: Runs of tokens whose forks stand where `Blocks.spread` or resampling put them; each
+            token by itself is right for any numbers of forks.
     """
 
     original_id: str
@@ -53,6 +57,7 @@ class Forks:
     labels: tuple[str, ...]
     counts: Ints
     length: int
+    blocks: Blocks
 
     @classmethod
     def of(
@@ -63,6 +68,7 @@ class Forks:
         *,
         position: Sequence[int],
         labels: Sequence[str],
+        blocks: Blocks | None = None,
     ) -> Forks:
         """Count forks.
 
@@ -72,6 +78,8 @@ class Forks:
             path: Its path.
             position: Token at which each fork left it, counted from 1; length N.
             labels: Label of each fork, length N; `UNSCORED` is one like any other.
+            blocks: Runs over which the forks were spread at random; without any the numbers at the
+                tokens were chosen.
 
         Raises:
             ValueError: A fork stands outside the path, or at a token that had probability 1.
@@ -90,7 +98,8 @@ class Forks:
                 f"forks stand at token {impossible[0] + 1} of {original_id}, where the sampler had "
                 "no choice; allowed: tokens of probability below 1"
             )
-        return cls(original_id, own, path.probability, names, counts, n)
+        blocks = Blocks.single(n) if blocks is None else blocks
+        return cls(original_id, own, path.probability, names, counts, n, blocks)
 
     def with_drawn_label(self, labels: Sequence[str]) -> Forks:
         """Say that the label of a text is drawn, for example by a question at temperature > 0.
@@ -113,7 +122,11 @@ class Forks:
                 counts[:-1, i] = self.counts[:, self.labels.index(name)]
             counts[-1, i] = sum(label == name for label in labels)
         return replace(
-            self, probability=np.append(self.probability, 0.0), labels=names, counts=counts
+            self,
+            probability=np.append(self.probability, 0.0),
+            labels=names,
+            counts=counts,
+            blocks=Blocks(np.append(self.blocks.bounds, self.length + 1)),
         )
 
     def pooled(self, other: Forks) -> Forks:
@@ -121,7 +134,8 @@ class Forks:
 
         They must not have steered each other: departures of grid resamples may be pooled with forks
         whose numbers were fixed without the labels of either; a pilot may not be pooled with what
-        its labels steered.
+        its labels steered. Blocks are cut at the bounds of both: those of departures have to begin
+        at the levels of their grid.
 
         Raises:
             ValueError: They are forks of different paths.
@@ -135,7 +149,8 @@ class Forks:
             )
         names = (self.own, *sorted({*self.labels, *other.labels} - {self.own}))
         counts = np.stack([self.hits(name) + other.hits(name) for name in names], axis=1)
-        return replace(self, labels=names, counts=counts)
+        blocks = self.blocks.refined(other.blocks.bounds)
+        return replace(self, labels=names, counts=counts, blocks=blocks)
 
     @property
     def trials(self) -> Ints:
@@ -150,15 +165,16 @@ class Forks:
         return self.counts[:, self.labels.index(label)]
 
     def leave_values(self, label: str) -> Floats:
-        """Estimate d_u of a label, shape (m,).
+        """Estimate d_u of a label, shape (m,): the tokens of a block share one estimate.
 
         Where no fork was drawn it is the label's share of all forks (without any: 1 for the own
         label), so that labels add up to 1; intervals take it to be anything in [0, 1] there.
         """
-        hits, trials = self.hits(label), self.trials
+        hits, trials = self.blocks.sums(self.hits(label)), self.blocks.sums(self.trials)
         total = trials.sum()
         elsewhere = hits.sum() / total if total else float(label == self.own)
-        return np.where(trials > 0, hits / np.maximum(trials, 1), elsewhere)
+        values: Floats = np.where(trials > 0, hits / np.maximum(trials, 1), elsewhere)
+        return values[self.blocks.of_token]
 
 
 def curve_weights(probability: npt.ArrayLike) -> Floats:
@@ -212,8 +228,11 @@ class ForkCurve(MeasuredCurve):
 def fork_curves(forks: Forks, *, level: float = 0.95, joint: bool = False) -> list[ForkCurve]:
     """Give the curve of every label at every position from one pool of forks.
 
-    Estimates are exact in their weights and unbiased in the forks; where tokens were left out the
-    estimate fills in (`Forks.leave_values`) and the interval takes any value there.
+    Estimates are exact in their weights, and unbiased at the bounds of blocks. Inside, the tokens
+    of a block share one leave value (`Forks.leave_values`), which shifts an estimate by no more
+    than the block's chance to be left. Intervals do not share: they count, at each position, the
+    forks that stand after it. Where blocks were left out the estimate fills in and the interval
+    takes any value.
 
     Args:
         forks: The counts of one original.
@@ -227,27 +246,36 @@ def fork_curves(forks: Forks, *, level: float = 0.95, joint: bool = False) -> li
         it, which the interval shows.
     """
     names = (forks.own, *sorted({*forks.labels, UNSCORED} - {forks.own}))
-    return [fork_curve(forks, label, level=level, joint=joint) for label in names]
+    return _curves(forks, names, level=level, joint=joint)
 
 
 def fork_curve(forks: Forks, label: str, *, level: float = 0.95, joint: bool = False) -> ForkCurve:
     """Give the curve of one label, which need not be one that was seen, as `fork_curves` does."""
+    (curve,) = _curves(forks, [label], level=level, joint=joint)
+    return curve
+
+
+def _curves(forks: Forks, labels: Sequence[str], *, level: float, joint: bool) -> list[ForkCurve]:
     bearing = np.append(np.cumsum(forks.trials[::-1])[::-1], 0)[: forks.length + 1]
-    lower, upper = level_intervals(forks, label, level=level, joint=joint)
-    return ForkCurve(
-        original_id=forks.original_id,
-        label=label,
-        own=label == forks.own,
-        estimator="forks",
-        length=forks.length,
-        position=np.arange(forks.length + 1),
-        agreement=fork_levels(forks, label),
-        lower=lower,
-        upper=upper,
-        trials=bearing,
-        unscored=fork_levels(forks, UNSCORED),
-        forks=forks,
-    )
+    ends = _level_intervals(forks, labels, level=level, joint=joint)
+    unscored = fork_levels(forks, UNSCORED)
+    return [
+        ForkCurve(
+            original_id=forks.original_id,
+            label=label,
+            own=label == forks.own,
+            estimator="forks",
+            length=forks.length,
+            position=np.arange(forks.length + 1),
+            agreement=fork_levels(forks, label),
+            lower=lower,
+            upper=upper,
+            trials=bearing,
+            unscored=unscored,
+            forks=forks,
+        )
+        for label, lower, upper in zip(labels, *ends, strict=True)
+    ]
 
 
 def fork_levels(forks: Forks, label: str) -> Floats:
@@ -265,10 +293,23 @@ def level_intervals(
     forks: Forks, label: str, *, level: float = 0.95, joint: bool = False
 ) -> tuple[Floats, Floats]:
     """Give the interval of the probability of a label at positions 0..n, pointwise or joint."""
-    weights = curve_weights(forks.probability)[: forks.length + 1]
-    constant = stay_probability(forks.probability)[: forks.length + 1] * (label == forks.own)
-    lower, upper = _forms(forks, label, weights, level, joint)
-    return np.clip(constant + lower, 0, 1), np.clip(constant + upper, 0, 1)
+    (lower,), (upper,) = _level_intervals(forks, [label], level=level, joint=joint)
+    return lower, upper
+
+
+def _level_intervals(
+    forks: Forks, labels: Sequence[str], *, level: float, joint: bool
+) -> tuple[Floats, Floats]:
+    """Give the intervals of labels, shape (labels, n + 1)."""
+    # positions with no choice between them have one probability: that before the next choice
+    choice = np.append(np.flatnonzero(forks.probability < 1), len(forks.probability))
+    after = np.searchsorted(choice, np.arange(forks.length + 1))
+    forms = level_forms(forks.probability, forks.blocks, choice)
+    comparisons = max(len(choice) - 1, 1) if joint else 1
+    lower, upper = _intervals(forks, labels, forms, level, comparisons)
+    estimate = np.array([fork_levels(forks, label) for label in labels])
+    lower = np.minimum(lower.clip(0, 1)[:, after], estimate)
+    return lower, np.maximum(upper.clip(0, 1)[:, after], estimate)
 
 
 def difference_intervals(
@@ -297,73 +338,34 @@ def difference_intervals(
     Returns:
         Lower and upper ends in [-1, 1], shape (J,).
     """
-    first, last = np.asarray(start, np.int64), np.asarray(end, np.int64)
-    weights = curve_weights(forks.probability)
-    stay = stay_probability(forks.probability) * (label == forks.own)
-    lower, upper = _forms(forks, label, weights[last] - weights[first], level, joint)
-    constant = stay[last] - stay[first]
-    return np.clip(constant + lower, -1, 1), np.clip(constant + upper, -1, 1)
+    choice = np.append(np.flatnonzero(forks.probability < 1), len(forks.probability))
+    first, last = (np.searchsorted(choice, np.asarray(at, np.int64)) for at in (start, end))
+    # pairs with no choice between them differ by nothing; equal pairs are computed once
+    pairs, back = np.unique(first * len(choice) + last, return_inverse=True)
+    one, other = np.divmod(pairs, len(choice))
+    forms = difference_forms(forks.probability, forks.blocks, choice[one], choice[other])
+    comparisons = max(int((one != other).sum()), 1) if joint else 1
+    (lower,), (upper,) = _intervals(forks, [label], forms, level, comparisons)
+    levels = fork_levels(forks, label)
+    estimate = levels[np.asarray(end, np.int64)] - levels[np.asarray(start, np.int64)]
+    lower = np.minimum(lower.clip(-1, 1)[back], estimate)
+    return lower, np.maximum(upper.clip(-1, 1)[back], estimate)
 
 
-@dataclass(frozen=True)
-class Attribution:
-    """What each token of an original did to the probability of one label, by equation (2).
-
-    All arrays have shape (n,), token u at entry u - 1.
-
-    Attributes:
-        label: The label.
-        jump: p_u - p_{u-1} = (1 - pi_u) (p_u - d_u), in [-1, 1].
-        lower: Lower end of its interval.
-        upper: Upper end of it.
-        leave: 1 - pi_u: whether there was a choice.
-        value: p_u: where the token taken leads.
-        elsewhere: d_u: where the other tokens lead.
-        elsewhere_lower: Lower end of its Clopper-Pearson interval, pointwise.
-        elsewhere_upper: Upper end of it.
-        trials: Forks at the token.
-    """
-
-    label: str
-    jump: Floats
-    lower: Floats
-    upper: Floats
-    leave: Floats
-    value: Floats
-    elsewhere: Floats
-    elsewhere_lower: Floats
-    elsewhere_upper: Floats
-    trials: Ints
-
-
-def attribution(
-    forks: Forks, label: str, *, level: float = 0.95, joint: bool = False
-) -> Attribution:
-    """Attribute the change of a label's probability to the tokens of the original."""
-    n = forks.length
-    p, tokens = fork_levels(forks, label), np.arange(n)
-    lower, upper = difference_intervals(forks, label, tokens, tokens + 1, level=level, joint=joint)
-    low, high = clopper_pearson(forks.hits(label)[:n], forks.trials[:n], level=level)
-    leave, d = 1 - forks.probability[:n], forks.leave_values(label)[:n]
-    return Attribution(
-        label, leave * (p[1:] - d), lower, upper, leave, p[1:], d, low, high, forks.trials[:n]
-    )
-
-
-def _forms(
-    forks: Forks, label: str, weights: Floats, level: float, joint: bool
+def _intervals(
+    forks: Forks, labels: Sequence[str], forms: Forms, level: float, comparisons: int
 ) -> tuple[Floats, Floats]:
-    """Give the intervals of forms in the leave values; rows that are alike are computed once."""
-    bears = np.flatnonzero((weights != 0).any(axis=0))
-    distinct, back = np.unique(weights[:, bears], axis=0, return_inverse=True)
-    certain = int((distinct == 0).all(axis=1).sum())
-    comparisons = max(len(distinct) - certain, 1) if joint else 1
+    """Give the intervals of forms for labels, shape (labels, R)."""
+    trials = forms.totals(forks.trials)
+    hits = np.concatenate([forms.totals(forks.hits(label)) for label in labels])
     lower, upper = linear_form_interval(
-        distinct,
-        forks.hits(label)[bears],
-        forks.trials[bears],
+        np.tile(forms.weights, (len(labels), 1)),
+        hits,
+        np.tile(trials, (len(labels), 1)),
         level=level,
         comparisons=comparisons,
     )
-    back = back.reshape(-1)
-    return lower[back], upper[back]
+    has = np.array([label == forks.own for label in labels])
+    constant = np.outer(has, forms.constant)
+    shape = constant.shape
+    return constant + lower.reshape(shape), constant + upper.reshape(shape)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from critwin.errors import RecordsError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Part of every run id: runs of different schemas are different runs."""
 
 UNFINISHED = re.compile(r"\..+\.\d+")
@@ -92,14 +92,15 @@ PLANS = pa.schema(
         ("label", pa.string()),  # whose curve was planned for: the original's own at that time
         ("leave_mass", pa.float64()),  # H, the sum of 1 - probability over the tokens
         ("probability", pa.list_(pa.float64())),  # of each token, as the sampler draws
+        ("blocks", pa.list_(pa.int32())),  # block b owns tokens blocks[b] + 1 .. blocks[b + 1]
         ("over", pa.string()),  # mean, maximum: what the half-widths are over positions 0..n-1
         ("joint", pa.bool_()),  # whether they are of joint or of pointwise 95 % intervals
         ("half_width_wanted", pa.float64()),  # null where budgets alone decide
         ("half_width_expected", pa.float64()),  # when the forks were planned
         ("half_width", pa.float64()),  # reached, of the label that the original has
         ("met", pa.bool_()),  # whether the wanted one was expected to be reached; true without one
-        ("left_out", pa.float64()),  # mean weight of tokens with a choice that were not forked
-        ("forks", pa.list_(pa.int32())),  # at each token: planned, and all of them drawn
+        ("left_out", pa.float64()),  # mean weight of blocks with a choice that were not forked
+        ("forks", pa.list_(pa.int32())),  # of each block: planned, and all of them drawn
         ("pilot_forks", pa.int32()),
         ("pilot_tokens", pa.int64()),  # generated
         ("main_forks", pa.int32()),

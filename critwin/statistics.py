@@ -48,7 +48,7 @@ def plain(interval: Interval | None) -> dict[str, float | int | None]:
 
 
 def clopper_pearson(
-    hits: npt.ArrayLike, trials: npt.ArrayLike, *, level: float = 0.95
+    hits: npt.ArrayLike, trials: npt.ArrayLike, *, level: npt.ArrayLike = 0.95
 ) -> tuple[Floats, Floats]:
     """Give the exact interval of each binomial probability.
 
@@ -57,7 +57,7 @@ def clopper_pearson(
     Args:
         hits: Successes, in [0, trials]; any shape.
         trials: Independent draws, >= 0; broadcast against `hits`. No draw gives [0, 1].
-        level: Coverage promised, in (0, 1).
+        level: Coverage promised, in (0, 1); one number, or one for each.
 
     Returns:
         Lower and upper ends, in [0, 1], of the broadcast shape; exactly 0 at no success and exactly
@@ -69,7 +69,7 @@ def clopper_pearson(
     from scipy.special import betaincinv
 
     k, n = np.broadcast_arrays(np.asarray(hits, np.float64), np.asarray(trials, np.float64))
-    tail = (1 - level) / 2
+    tail = (1 - np.asarray(level, np.float64)) / 2
     # betaincinv wants positive parameters: the ends that are known exactly are put in afterwards.
     lower = betaincinv(np.where(k > 0, k, 1.0), n - k + 1, tail)
     upper = betaincinv(k + 1, np.where(n > k, n - k, 1.0), 1 - tail)

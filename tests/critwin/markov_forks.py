@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from critwin.fork_blocks import Blocks
 from critwin.fork_drawing import draw_forks
 from critwin.forks import Forks
 from critwin.generation import Generation
@@ -74,18 +75,23 @@ class Known:
             d[u] /= law.sum()
         return d
 
-    def forks(self, count: npt.ArrayLike, *, seeds: Sequence[int]) -> list[Forks]:
-        """Draw forks with the sampler itself, one set per seed."""
+    def forks(
+        self, count: npt.ArrayLike, *, seeds: Sequence[int], blocks: Blocks | None = None
+    ) -> list[Forks]:
+        """Draw forks with the sampler itself, so many at each token, one set per seed."""
         number = np.broadcast_to(np.asarray(count), (self.n,)) * (self.path.probability < 1)
         many = len(seeds)
         drawn = draw_forks(self.chain, [self.x] * many, [number] * many, stage="main", seeds=seeds)
-        return [self.counted(own) for own in drawn]
+        return [self.counted(own, blocks=blocks) for own in drawn]
 
-    def counted(self, forks: Sequence[tuple[int, Generation]]) -> Forks:
+    def counted(
+        self, forks: Sequence[tuple[int, Generation]], *, blocks: Blocks | None = None
+    ) -> Forks:
         return Forks.of(
             "x",
             self.own,
             self.path,
             position=[u for u, _ in forks],
             labels=[last_symbol(y) for _, y in forks],
+            blocks=blocks,
         )

@@ -25,7 +25,7 @@ def test_the_example_prints_what_stands_below_it() -> None:
 
 
 def test_every_name_in_the_page_is_there() -> None:
-    sources = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "critwin").glob("fork*.py"))
+    sources = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "critwin").glob("*.py"))
     for name in set(re.findall(r"`([a-z_]+)`", PAGE)):
         assert f"def {name}(" in sources, name
     for path in set(re.findall(r"`((?:critwin|tests)/[\w/.]+)`", PAGE)):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from critwin.feature import UNSCORED
+from critwin.fork_attribution import attribution
 from critwin.forks import (
     Forks,
-    attribution,
     curve_weights,
     difference_intervals,
     fork_curves,

@@ -127,8 +127,12 @@ def test_attribution_says_what_each_forked_token_did(tables: dict[str, pd.DataFr
     inside = 0
     for row in rows.to_dict("records"):
         name, at = row["original_id"], row["position"]
-        step = own.loc[(name, at + 1), "agreement"] - own.loc[(name, at), "agreement"]
-        assert row["jump"] == pytest.approx(step)
+        leave = 1 - row["probability"]
+        assert row["value"] == pytest.approx(own.loc[(name, at + 1), "agreement"])
+        assert row["jump"] == pytest.approx(leave * (row["value"] - row["elsewhere"]))
+        # where tokens share a leave value, the curve's step is that of their block
+        step = row["value"] - own.loc[(name, at), "agreement"]
+        assert abs(row["jump"] - step) <= leave + 1e-9
         assert row["jump_lower"] - 1e-9 <= row["jump"] <= row["jump_upper"] + 1e-9
         assert row["token"] == originals.loc[name, "tokens"][at]
         others = row["alternatives"]
