@@ -112,6 +112,27 @@ def branch_tokens(problem: Problem, text: str, tokens: Sequence[str]) -> list[tu
     return found
 
 
+PLAIN, WORDS = "plain arithmetic", "other words"
+"""What tokens that decide no planted branch are: those with a digit, and the rest."""
+
+
+def token_kinds(problem: Problem, text: str, tokens: Sequence[str]) -> list[str]:
+    """Give each token the kind of the planted branch that it decides, or what else it is.
+
+    Args:
+        problem: The problem with its branches.
+        text: An answer to it.
+        tokens: The answer's tokens, length n.
+
+    Returns:
+        Kinds, length n; `PLAIN` or `WORDS` where no branch is decided.
+    """
+    kinds = [PLAIN if any(c.isdigit() for c in token) else WORDS for token in tokens]
+    for kind, (start, end) in branch_tokens(problem, text, tokens):
+        kinds[start:end] = [kind] * (end - start)
+    return kinds
+
+
 def _window_rows(
     originals: pd.DataFrame,
     windows: pd.DataFrame,

@@ -45,13 +45,18 @@ class Resampling(ABC):
     """Tables that are written, besides the originals."""
 
     def carry_out(
-        self, directory: RunDirectory, *, rule: WindowRule, tracker: Tracker, progress: Progress
+        self,
+        directory: RunDirectory,
+        *,
+        rule: WindowRule | None = None,
+        tracker: Tracker,
+        progress: Progress,
     ) -> Accounts:
         """Write the originals and `tables`, drawing what is not drawn yet.
 
         Args:
             directory: The run directory, locked.
-            rule: Used for the share with windows that the tracker is told.
+            rule: Used for the share with windows that the tracker is told; None tells none.
             tracker: Told after each part.
             progress: Shown after each part.
         """
@@ -229,7 +234,7 @@ class ResampleRows:
 class _Telling:
     """Keeps count over the parts of a run and tells tracker and progress."""
 
-    rule: WindowRule
+    rule: WindowRule | None
     tracker: Tracker
     progress: Progress
     originals: int = 0
@@ -247,7 +252,8 @@ class _Telling:
     ) -> None:
         """Count a part and the seconds that it took."""
         self.originals += originals
-        self.with_window += sum(bool(self.rule.find(c)) for c in curves if c.label != UNSCORED)
+        scored = [curve for curve in curves if curve.label != UNSCORED]
+        self.with_window += sum(bool(self.rule and self.rule.find(curve)) for curve in scored)
         self.tokens += int(tables["resamples"]["tokens_generated"].sum())
         self.seconds += seconds
         if "plans" in tables:
@@ -258,8 +264,9 @@ class _Telling:
         told = {
             "originals_done": self.originals,
             "tokens_per_second": self.tokens / self.seconds,
-            "share_with_window": self.with_window / self.originals,
         }
+        if self.rule is not None:
+            told["share_with_window"] = self.with_window / self.originals
         if self.half_widths:
             told["half_width"] = sum(self.half_widths) / len(self.half_widths)
         self.tracker.log(told)
