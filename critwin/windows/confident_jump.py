@@ -13,7 +13,7 @@ from critwin.changes import Unit, Width
 from critwin.curve import MeasuredCurve
 from critwin.errors import ParameterError
 from critwin.feature import UNSCORED
-from critwin.protocol import ForkProtocol, Fractions, Protocol, check_number
+from critwin.protocol import ForkProtocol, Fractions, Protocol
 from critwin.window import Findings, Window, WindowRule
 
 
@@ -89,9 +89,13 @@ def check_width(size: float, unit: str) -> None:
     """Refuse a width that is none."""
     if unit not in ("tokens", "nats", "fraction"):
         raise ParameterError("unit", unit, "tokens, nats or fraction")
-    if size is None:
-        raise ParameterError("max_width", size, "a number > 0")
-    check_number("max_width", size, low=0.0, high=1.0 if unit == "fraction" else np.inf)
+    number = isinstance(size, int | float) and not isinstance(size, bool)
+    most = 1.0 if unit == "fraction" else np.inf
+    if not number or not 0 < size <= most or np.isinf(size):
+        allowed = (
+            "a number in (0, 1], as unit is fraction" if unit == "fraction" else "a number > 0"
+        )
+        raise ParameterError("max_width", size, allowed)
 
 
 def check_unit(unit: str, protocol: Protocol) -> None:
