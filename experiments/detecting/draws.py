@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from critwin.curve import GridCurve, MeasuredCurve
+from critwin.fork_blocks import Blocks
 from critwin.forks import ForkCurve, Forks, fork_levels
 from critwin.protocol import Fractions
 from experiments.detecting.sources import Source
@@ -72,7 +73,8 @@ def fork_data(source: Source, count: int, rng: np.random.Generator) -> Forks:
     trials = np.where(source.probability < 1, count, 0)
     hits = rng.binomial(trials, source.leave)
     counts = np.stack([hits, trials - hits], axis=1)
-    return Forks(source.name, OWN, source.probability, (OWN, OTHER), counts, source.length)
+    blocks = Blocks.single(source.length)
+    return Forks(source.name, OWN, source.probability, (OWN, OTHER), counts, source.length, blocks)
 
 
 def bare_curve(forks: Forks, label: str) -> ForkCurve:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from critwin.fork_blocks import Blocks
 from critwin.forks import Forks
 from critwin.windows.confident_jump import ConfidentJump
 from tests.critwin.windows.known_curves import bare, grid_of
@@ -64,7 +65,20 @@ def test_seconds_for_a_thousand_trajectories_of_a_thousand_tokens(
             trials = np.where(probability < 1, 10, 0)
             hits = rng.binomial(trials, d)
             counts = np.stack([hits, trials - hits], axis=1)
-            curves.append(bare(Forks("x", "a", probability, ("a", "b"), counts, n), "a"))
+            curves.append(
+                bare(
+                    Forks(
+                        "x",
+                        "a",
+                        probability,
+                        ("a", "b"),
+                        counts,
+                        n,
+                        Blocks.by_surprisal(probability),
+                    ),
+                    "a",
+                )
+            )
         else:
             p = np.where(np.arange(n) < 600, 0.2, 0.95)
             share = np.append(rng.binomial(25, p) / 25, 1.0)

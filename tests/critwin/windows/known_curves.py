@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from critwin.curve import GridCurve
+from critwin.fork_blocks import Blocks
 from critwin.forks import ForkCurve, Forks, fork_levels
 
 Floats = npt.NDArray[np.float64]
@@ -42,7 +43,9 @@ class Known:
         counts = np.stack([hits, trials - hits], axis=1)
         counts = counts if own == "a" else counts[:, ::-1]
         labels = (own, "b" if own == "a" else "a")
-        return bare(Forks("x", own, self.probability, labels, counts, self.n), "a")
+        return bare(
+            Forks("x", own, self.probability, labels, counts, self.n, Blocks.single(self.n)), "a"
+        )
 
     def grid(self, count: int, rng: np.random.Generator, *, step: int = 1) -> GridCurve:
         position = np.append(np.arange(0, self.n, step), self.n)

@@ -9,6 +9,7 @@ import pytest
 
 from critwin.curve import MeasuredCurve
 from critwin.errors import ParameterError
+from critwin.fork_blocks import Blocks
 from critwin.forks import Forks
 from critwin.protocol import EveryToken
 from critwin.windows.hierarchy import Hierarchy
@@ -25,7 +26,7 @@ def choosing(count: int, rng: np.random.Generator) -> list[MeasuredCurve]:
     counts = np.zeros((60, 4), dtype=np.int64)
     counts[19] = rng.multinomial(count, [0, 0, 0.5, 0.5])
     counts[39] = [0, count, 0, 0]
-    forks = Forks("x", "NN", probability, labels, counts, 60)
+    forks = Forks("x", "NN", probability, labels, counts, 60, Blocks.single(60))
     return [bare(forks, label) for label in labels]
 
 
@@ -48,7 +49,7 @@ def test_a_step_between_other_labels_is_told_by_them() -> None:
     probability[[19, 39]] = [0.4, 0.4]
     counts = np.zeros((60, 3), dtype=np.int64)
     counts[19], counts[39] = [160, 40, 200], [0, 400, 0]
-    forks = Forks("x", "NN", probability, ("NN", "NY", "YN"), counts, 60)
+    forks = Forks("x", "NN", probability, ("NN", "NY", "YN"), counts, 60, Blocks.single(60))
     found = Hierarchy().judge([bare(forks, label) for label in forks.labels]).windows
     assert (found[0].position_start, found[0].direction) == (
         19,
