@@ -69,7 +69,7 @@ def page_data(
                 "label": row["label"],
                 "correct": _known(row["correct"]),
                 "unscored": bool(row["unscored"]),
-                "finish": row["finish_reason"],
+                "finish": _known(row["finish_reason"]),
                 "tokens": list(row["tokens"]),
                 "surprisal": [_number(value, 2) for value in row["surprisal"]],
                 "jump": None if own_curves is None else _largest_jump(own_curves),

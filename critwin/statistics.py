@@ -34,6 +34,19 @@ class Interval:
     clusters: int
 
 
+def plain(interval: Interval | None) -> dict[str, float | int | None]:
+    """Give an interval as a mapping fit for JSON; nulls where there is nothing to estimate from."""
+    if interval is None:
+        return {"estimate": None, "lower": None, "upper": None, "n": 0, "problems": 0}
+    return {
+        "estimate": float(interval.estimate),
+        "lower": float(interval.lower),
+        "upper": float(interval.upper),
+        "n": interval.n,
+        "problems": interval.clusters,
+    }
+
+
 def clopper_pearson(
     hits: npt.ArrayLike, trials: npt.ArrayLike, *, level: float = 0.95
 ) -> tuple[Floats, Floats]:

@@ -20,6 +20,7 @@ from critwin.statistics import (
     clustered_difference,
     clustered_share,
     mantel_haenszel_difference,
+    plain,
 )
 
 Counts: TypeAlias = "tuple[pd.Series[float], pd.Series[float]]"
@@ -79,7 +80,7 @@ def summarise(
     summary["agreement_at_start"] = {
         name: _start(table[table[name]], own) for name in ("right", "wrong")
     }
-    summary["unscored_resamples"] = _plain(_unscored_share(table, resamples))
+    summary["unscored_resamples"] = plain(_unscored_share(table, resamples))
     summary["leave_mass"] = _leave_mass(originals)
     summary["places"] = _places(table, rising, curves, compared)
     summary["planted"] = [_planted(coincidence) for coincidence in found]
@@ -144,12 +145,12 @@ def _accuracy(table: pd.DataFrame) -> dict[str, Any]:
     right, unread = int(table["right"].sum()), int((table["truth"] & ~table["scored"]).sum())
     known = int(judged.sum()) + unread
     lowest, highest = (right / known, (right + unread) / known) if known else (None, None)
-    accuracy = _plain(clustered_share(*_per_problem(table, "right", judged)))
+    accuracy = plain(clustered_share(*_per_problem(table, "right", judged)))
     return {
         "accuracy": accuracy | {"lowest": lowest, "highest": highest},
-        "accuracy_with_window": _plain(clustered_share(*with_window)),
-        "accuracy_without_window": _plain(clustered_share(*without_window)),
-        "accuracy_difference": _plain(clustered_difference(*without_window, *with_window)),
+        "accuracy_with_window": plain(clustered_share(*with_window)),
+        "accuracy_without_window": plain(clustered_share(*without_window)),
+        "accuracy_difference": plain(clustered_difference(*without_window, *with_window)),
     }
 
 
@@ -161,9 +162,9 @@ def _windows(table: pd.DataFrame) -> dict[str, Any]:
     }
     pair = (*groups["wrong"], *groups["right"])
     return {
-        "with_window": {name: _plain(clustered_share(*group)) for name, group in groups.items()},
-        "window_difference": _plain(clustered_difference(*pair)),
-        "window_difference_within_questions": _plain(mantel_haenszel_difference(*pair)),
+        "with_window": {name: plain(clustered_share(*group)) for name, group in groups.items()},
+        "window_difference": plain(clustered_difference(*pair)),
+        "window_difference_within_questions": plain(mantel_haenszel_difference(*pair)),
     }
 
 
@@ -176,7 +177,7 @@ def _start(table: pd.DataFrame, own: Mapping[str, Curve]) -> dict[str, Any]:
             rows.append((problem_id, curve.agreement[0], curve.unscored[0]))
     frame = pd.DataFrame(rows, columns=["problem_id", "agreement", "unscored"])
     per_problem = frame.groupby("problem_id")
-    share = _plain(clustered_share(per_problem["agreement"].sum(), per_problem.size()))
+    share = plain(clustered_share(per_problem["agreement"].sum(), per_problem.size()))
     return share | {"unscored": float(frame["unscored"].mean()) if rows else None}
 
 
@@ -247,22 +248,10 @@ def _places(
 def _planted(coincidence: Coincidence) -> dict[str, Any]:
     return {
         "kind": coincidence.kind,
-        "observed": _plain(coincidence.observed),
-        "chance": _plain(coincidence.chance),
-        "chance_by_tokens": _plain(coincidence.chance_by_tokens),
-        "excess": _plain(coincidence.excess),
-    }
-
-
-def _plain(interval: Interval | None) -> dict[str, Any]:
-    if interval is None:
-        return {"estimate": None, "lower": None, "upper": None, "n": 0, "problems": 0}
-    return {
-        "estimate": float(interval.estimate),
-        "lower": float(interval.lower),
-        "upper": float(interval.upper),
-        "n": interval.n,
-        "problems": interval.clusters,
+        "observed": plain(coincidence.observed),
+        "chance": plain(coincidence.chance),
+        "chance_by_tokens": plain(coincidence.chance_by_tokens),
+        "excess": plain(coincidence.excess),
     }
 
 
