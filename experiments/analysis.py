@@ -75,7 +75,14 @@ def analyse(
     progress.advance(1)
     problems = read_problems(directory.read("problems"))
     summary = summarise(
-        originals, resamples, curves, windows, problems, compared=rule.fractions, plans=plans
+        originals,
+        resamples,
+        curves,
+        windows,
+        problems,
+        compared=rule.fractions,
+        threshold=getattr(rule, "threshold", None),
+        plans=plans,
     )
     directory.write_json("summary", summary)
     progress.advance(1)
