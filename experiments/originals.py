@@ -50,14 +50,15 @@ class Drawing:
         progress.begin("originals", total, unit="originals", done=done * self.per_problem)
         for i in missing:
             began = time.perf_counter()
-            rows = self._originals_of([self.problems[k] for k in blocks[i]])
+            rows = self.draw([self.problems[k] for k in blocks[i]])
             seconds = time.perf_counter() - began
             directory.write_part("originals", i, rows, notes={"seconds": seconds})
             progress.advance(rows.num_rows)
         progress.end()
         return len(blocks)
 
-    def _originals_of(self, block: Sequence[Problem]) -> pa.Table:
+    def draw(self, block: Sequence[Problem]) -> pa.Table:
+        """Draw and label the originals of some problems; give their rows of the originals table."""
         starts = self.sampler.start([self.prompt.render(problem) for problem in block])
         replicates = range(self.per_problem)
         seeds = [
