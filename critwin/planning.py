@@ -60,7 +60,8 @@ class OriginalPlan:
     draws: int
     drawn_tokens: float
     half_width: float
-    arm: float
+    smallest_rise: float
+    smallest_window: float
     met: bool
     cheaper: Literal["forks", "grid"] | None
 
