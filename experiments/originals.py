@@ -50,9 +50,13 @@ class Drawing:
         progress.begin("originals", total, unit="originals", done=done * self.per_problem)
         for i in missing:
             began = time.perf_counter()
+            self.sampler.start([])  # loads the model: no speed is told by that
+            loading = time.perf_counter() - began
             rows = self.draw([self.problems[k] for k in blocks[i]])
             seconds = time.perf_counter() - began
-            directory.write_part("originals", i, rows, notes={"seconds": seconds})
+            directory.write_part(
+                "originals", i, rows, notes={"seconds": seconds, "loading": loading}
+            )
             progress.advance(rows.num_rows)
         progress.end()
         return len(blocks)

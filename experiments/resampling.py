@@ -132,10 +132,9 @@ class Resampling(ABC):
             seconds = directory.notes("resamples", i)["seconds"]
             telling.count(originals.num_rows, curves, tables, seconds)
             left.done(i, seconds)
+            telling.progress.remaining(left.seconds())
             if not there[i]:
                 telling.tell(originals.num_rows)
-            if sum(there) < len(blocks):
-                telling.progress.remaining(left.seconds())
         telling.progress.end()
         return len(blocks)
 
@@ -307,7 +306,8 @@ class _Telling:
 
 def _tokens_per_second(directory: RunDirectory, originals: pa.Table, parts: int) -> float:
     """Give the speed at which the originals were drawn."""
-    seconds = sum(directory.notes("originals", i)["seconds"] for i in range(parts))
+    notes = [directory.notes("originals", i) for i in range(parts)]
+    seconds = sum(note["seconds"] - note.get("loading", 0.0) for note in notes)
     return sum(map(len, originals["token_ids"].to_pylist())) / max(seconds, 1e-9)
 
 
