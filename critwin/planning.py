@@ -23,6 +23,7 @@ from critwin.fork_allocation import (
 )
 from critwin.fork_intervals import linear_form_interval
 from critwin.forks import curve_weights, stay_probability
+from critwin.grid_costs import expected_tokens
 from critwin.protocol import ForkProtocol, Fractions, Grid, Protocol
 from critwin.statistics import clopper_pearson, newcombe_difference
 
@@ -111,8 +112,8 @@ def plan_original(
         levels = protocol.positions(length, snap)
         low, high = clopper_pearson(protocol.n * curve[levels], protocol.n)
         draws, half, met = protocol.n * len(levels), float((high - low).mean() / 2), True
-        # a resample is as long as a fork at the next token
-        tokens = protocol.n * float(expected.cost[levels].sum())
+        left = expected_tokens(expected.probability, expected.cost)
+        tokens = protocol.n * float(left[levels].sum())
         rise, window = (
             _grid_rise(protocol.n, max(len(stretches[0]), 1), above) for above in (0.0, threshold)
         )
@@ -122,7 +123,7 @@ def plan_original(
     return OriginalPlan(length, mass, draws, tokens, half, rise, window, met, cheaper)
 
 
-def expected_tokens(protocol: Protocol, probability: npt.ArrayLike) -> float:
+def quick_tokens(protocol: Protocol, probability: npt.ArrayLike) -> float:
     """Give about how many tokens the resamples of an original take, from its path alone.
 
     Quick (one pass over the path): what a run that works tells its remaining time by. A grid's are

@@ -16,7 +16,7 @@ import pyarrow as pa
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.generation import Generation, TextSampler
-from critwin.planning import expected_tokens
+from critwin.planning import quick_tokens
 from critwin.protocol import Protocol
 from critwin.records import RESAMPLES, RunDirectory
 from critwin.window import WindowRule
@@ -141,7 +141,7 @@ class Resampling(ABC):
     def _expected_tokens(self, originals: pa.Table) -> float:
         """Give about how many tokens the resamples of some originals take."""
         paths = [np.exp(-np.array(nats)) for nats in originals["surprisal"].to_pylist()]
-        return sum(expected_tokens(self.protocol, path) for path in paths)
+        return sum(quick_tokens(self.protocol, path) for path in paths)
 
     def _labels(
         self, originals: Sequence[dict[str, Any]], drawn: Sequence[Sequence[Generation]]

@@ -74,12 +74,6 @@ class Rollouts:
         Raises:
             RolloutError: There is one; the first is told with its reason.
         """
-        if self.ignored:
-            known = (*REQUIRED[self.form], *OPTIONAL[self.form])
-            raise RolloutError(
-                f"{name} has columns that mean nothing here: {', '.join(self.ignored)}; allowed: "
-                f"{', '.join(known)}; on_error=skip leaves other columns out"
-            )
         if self.rejected:
             first, *others = self.rejected
             more = [str(other.line) for other in others[:_SHOWN]]
@@ -88,6 +82,12 @@ class Rollouts:
             raise RolloutError(
                 f"{name}, {self.unit} {first.line}: {first.reason}{rest}; on_error=skip leaves "
                 "such rows out and counts them"
+            )
+        if self.ignored:
+            known = (*REQUIRED[self.form], *OPTIONAL[self.form])
+            raise RolloutError(
+                f"{name} has columns that mean nothing here: {', '.join(self.ignored)}; allowed: "
+                f"{', '.join(known)}; on_error=skip leaves other columns out"
             )
 
 
@@ -267,7 +267,7 @@ def _differs(rows: pd.DataFrame, key: list[str], column: str) -> tuple[pd.Series
     return (
         rows[column] != first,
         lambda row: (
-            f"{column} is {getattr(row, column)!r}, and {first[row.Index]!r} in line "
+            f"{column} is {getattr(row, column)}, and {first[row.Index]} in line "
             f"{line[row.Index]} for the same {' and '.join(key)}; allowed: one value"
         ),
     )

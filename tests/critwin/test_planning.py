@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from critwin.fork_allocation import Expectation, allocate
-from critwin.planning import Total, expected_tokens, plan_original
+from critwin.planning import Total, plan_original, quick_tokens
 from critwin.protocol import EveryToken, ForkProtocol, Fractions
 from critwin.statistics import newcombe_difference
 
@@ -21,8 +21,8 @@ def path(n: int = 60, *, seed: int = 0) -> np.ndarray:
 def test_a_grid_costs_its_draws_times_what_is_left_at_each_level() -> None:
     pi = path(40)
     left = [40 - s for s in (0, 2, 4, 12, 20, 28, 36)]
-    assert expected_tokens(Fractions(n=25), pi) == 25 * sum(left)
-    assert expected_tokens(EveryToken(n=3), pi) == 3 * 40 * 41 / 2
+    assert quick_tokens(Fractions(n=25), pi) == 25 * sum(left)
+    assert quick_tokens(EveryToken(n=3), pi) == 3 * 40 * 41 / 2
     plan = plan_original(
         Fractions(n=25), Expectation.from_path(pi), compared=FRACTIONS, threshold=0.5
     )
@@ -62,7 +62,7 @@ def test_a_certain_path_costs_nothing() -> None:
     expected = Expectation.from_path(np.ones(9))
     plan = plan_original(ForkProtocol(), expected, compared=(), threshold=0.5)
     assert (plan.draws, plan.drawn_tokens, plan.leave_mass, plan.cheaper) == (0, 0.0, 0.0, None)
-    assert expected_tokens(ForkProtocol(), np.ones(9)) == 0.0
+    assert quick_tokens(ForkProtocol(), np.ones(9)) == 0.0
 
 
 @pytest.mark.parametrize("half_width", [0.03, 0.05, 0.1])
@@ -72,7 +72,7 @@ def test_quick_tokens_of_forks_rank_originals_as_their_plans_do(half_width: floa
     quick, planned = [], []
     for seed in range(12):
         pi = path(30 + 10 * seed, seed=seed)
-        quick.append(expected_tokens(protocol, pi))
+        quick.append(quick_tokens(protocol, pi))
         planned.append(allocate(Expectation.from_path(pi), half_width=half_width).tokens)
     ratio = np.array(planned) / np.array(quick)
     assert (ratio > 0.4).all()
@@ -82,8 +82,8 @@ def test_quick_tokens_of_forks_rank_originals_as_their_plans_do(half_width: floa
 
 def test_budgets_bound_the_quick_tokens() -> None:
     pi = path()
-    assert expected_tokens(ForkProtocol(half_width=None, max_tokens=500, pilot=0), pi) == 500
-    wide = expected_tokens(ForkProtocol(half_width=None, max_forks=10, pilot=0), pi)
+    assert quick_tokens(ForkProtocol(half_width=None, max_tokens=500, pilot=0), pi) == 500
+    wide = quick_tokens(ForkProtocol(half_width=None, max_forks=10, pilot=0), pi)
     assert 10 <= wide <= 10 * len(pi)
 
 
