@@ -31,6 +31,15 @@ READERS = ("relabel",)
 """Experiments that read finished runs."""
 
 
+def opened(name: str, run: Path) -> list[str]:
+    """Give overrides for what an experiment leaves open."""
+    if name == "detect_file":
+        rollouts = run / "rollouts.csv"
+        rollouts.write_text("trajectory_id,position,agreeing,trials\na,0,1,2\n")
+        return [f"path={rollouts}"]
+    return [f"runs=[{run}]"] if name in READERS else []
+
+
 def compose(*overrides: str, mode: RunMode = RunMode.RUN) -> DictConfig:
     with composer(get_args_parser().parse_args(overrides)) as hydra:
         return hydra.compose(overrides, mode)
@@ -97,7 +106,7 @@ def test_every_key_of_a_component_file_is_commented(path: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_an_experiment_builds(name: str, run: Path) -> None:
-    job = build(compose(f"+exp={name}", *([f"runs=[{run}]"] if name in READERS else [])))
+    job = build(compose(f"+exp={name}", *opened(name, run)))
     assert job.experiment.name == name
 
 
