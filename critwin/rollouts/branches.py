@@ -22,9 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
-from critwin.forks import curve_weights, stay_probability
+from critwin.forks import ForkCurve, Forks, curve_weights, fork_levels, stay_probability
 from critwin.rollouts.chernoff import form_interval
 
 Floats = npt.NDArray[np.float64]
@@ -79,18 +78,18 @@ class Branches:
         """Whether the file has branches at each token."""
         return ~np.isnan(self.uncovered)
 
-    def share(self, label: str) -> Floats:
-        """Estimate d_u of branches with rollouts; their mean over the tokens where there are none.
-
-        A label that was not seen has 0 everywhere.
-        """
-        drawn = self.trials > 0
-        if label not in self.labels or not drawn.any():
-            return np.full(self.length, float(label == self.own and not drawn.any()))
-        values = self.leave[:, self.labels.index(label)]
-        mass = np.where(drawn, 1 - self.probability, 0.0)
-        mean = np.average(values, weights=mass) if mass.sum() > 0 else values[drawn].mean()
-        return np.where(drawn, values, mean)
+    @property
+    def forks(self) -> StratifiedForks:
+        """What they are worth in forks."""
+        counts = np.column_stack([self.leave * self.trials[:, None], self.undrawn])
+        return StratifiedForks(
+            self.original_id,
+            self.own,
+            self.probability,
+            self.labels,
+            counts,
+            self.length,
+        )
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> Branches:
@@ -144,6 +143,44 @@ class Branches:
         )
 
 
+@dataclass(frozen=True)
+class StratifiedForks(Forks):
+    """What branches are worth in forks; entries need not be whole.
+
+    `counts` has one column more than labels: the share of the leaving probability that went to
+    branches without rollouts. Where there is such a share, `trials` is 0: who takes only counts of
+    draws has to take the leave value for anything there. A `BranchCurve` knows better.
+    """
+
+    @property
+    def worth(self) -> Floats:
+        """M, what the rollouts at each token are worth in forks, shape (n,)."""
+        total: Floats = self.counts[:, :-1].sum(axis=1)
+        return total
+
+    @property
+    def undrawn(self) -> Floats:
+        """Share of the leaving probability without rollouts, shape (n,)."""
+        share: Floats = self.counts[:, -1].astype(np.float64)
+        return share
+
+    @property
+    def trials(self) -> Floats:  # type: ignore[override]
+        """M where every branch has rollouts, else 0, shape (n,)."""
+        return np.where(self.undrawn > 0, 0.0, self.worth)
+
+    def leave_values(self, label: str) -> Floats:
+        """Estimate d_u of branches with rollouts; their mean over tokens where there are none."""
+        worth, hits = self.worth, self.hits(label)
+        drawn = worth > 0
+        if not drawn.any():
+            return np.full(len(worth), float(label == self.own))
+        values = np.minimum(hits / np.where(drawn, worth, 1.0), 1.0)
+        mass = np.where(drawn, 1 - self.probability, 0.0)
+        mean = np.average(values, weights=mass) if mass.sum() > 0 else values[drawn].mean()
+        return np.where(drawn, values, mean)
+
+
 def _branch_counts(rows: pd.DataFrame, labels: tuple[str, ...]) -> Ints:
     """Count labels of each branch, branches in order of appearance, shape (B, L)."""
     branch = rows.groupby(["position", "token"], sort=False).ngroup().to_numpy(np.int64)
@@ -179,13 +216,15 @@ def final_label(rows: pd.DataFrame) -> str:
 
 
 @dataclass(frozen=True)
-class BranchCurve(MeasuredCurve):
+class BranchCurve(ForkCurve):
     """A curve by the fork identity from branches, at every position 0..n.
 
     Attributes:
+        forks: What the branches are worth in forks.
         branches: The branches, of all labels.
     """
 
+    forks: StratifiedForks
     branches: Branches
 
     def differences(
@@ -198,11 +237,11 @@ class BranchCurve(MeasuredCurve):
     ) -> tuple[Floats, Floats]:
         """Give the interval of each difference, with rollouts that bear on both positions once."""
         first, last = np.asarray(start, np.int64), np.asarray(end, np.int64)
-        weights = curve_weights(self.branches.probability)
-        stay = stay_probability(self.branches.probability) * self.own
+        weights = curve_weights(self.forks.probability)
+        stay = stay_probability(self.forks.probability) * self.own
         distinct, back = np.unique(weights[last] - weights[first], axis=0, return_inverse=True)
         comparisons = len(distinct) if joint else 1
-        lower, upper = _form_interval(self.branches, self.label, distinct, level, comparisons)
+        lower, upper = _form_interval(self.forks, self.label, distinct, level, comparisons)
         constant, back = stay[last] - stay[first], back.reshape(-1)
         return np.clip(constant + lower[back], -1, 1), np.clip(constant + upper[back], -1, 1)
 
@@ -210,7 +249,8 @@ class BranchCurve(MeasuredCurve):
 def branch_curves(branches: Branches) -> list[BranchCurve]:
     """Give the curve of the own label, and of each other label seen, by name."""
     names = (branches.own, *sorted({*branches.labels} - {branches.own}))
-    unscored = branch_levels(branches, UNSCORED)
+    forks = branches.forks
+    unscored = fork_levels(forks, UNSCORED)
     weights = curve_weights(branches.probability)
     bearing = np.append(np.cumsum(branches.rollouts[::-1])[::-1], 0)
     curves: list[BranchCurve] = []
@@ -218,7 +258,7 @@ def branch_curves(branches: Branches) -> list[BranchCurve]:
         if len(names) == 2 and curves:  # of two labels one is what the other is not
             lower, upper = 1 - curves[0].upper, 1 - curves[0].lower
         else:
-            lower, upper = _levels(branches, label, weights)
+            lower, upper = _levels(forks, label, weights)
         curves.append(
             BranchCurve(
                 original_id=branches.original_id,
@@ -227,30 +267,21 @@ def branch_curves(branches: Branches) -> list[BranchCurve]:
                 estimator="forks",
                 length=branches.length,
                 position=np.arange(branches.length + 1),
-                agreement=branch_levels(branches, label),
+                agreement=fork_levels(forks, label),
                 lower=lower,
                 upper=upper,
                 trials=bearing,
                 unscored=unscored,
+                forks=forks,
                 branches=branches,
             )
         )
     return curves
 
 
-def branch_levels(branches: Branches, label: str) -> Floats:
-    """Estimate the probability of a label at positions 0..n by the backward recursion (1)."""
-    d, pi = branches.share(label), branches.probability
-    p = np.empty(len(pi) + 1)
-    p[-1] = float(label == branches.own)
-    for u in range(len(pi), 0, -1):
-        p[u - 1] = min(pi[u - 1] * p[u] + (1 - pi[u - 1]) * d[u - 1], 1.0)
-    return p
-
-
-def _levels(branches: Branches, label: str, weights: Floats) -> tuple[Floats, Floats]:
+def _levels(forks: StratifiedForks, label: str, weights: Floats) -> tuple[Floats, Floats]:
     """Give pointwise 95 % intervals at 0..n; far tokens of little weight may be anything."""
-    constant = stay_probability(branches.probability) * (label == branches.own)
+    constant = stay_probability(forks.probability) * (label == forks.own)
     lower, upper = constant.copy(), constant.copy()
     for begin in range(0, len(weights), _BLOCK):
         block = weights[begin : begin + _BLOCK]
@@ -259,7 +290,7 @@ def _levels(branches: Branches, label: str, weights: Floats) -> tuple[Floats, Fl
         near = np.ones(len(largest), dtype=bool)
         near[order] = np.cumsum(largest[order]) > _NEGLECTED
         distinct, back = np.unique(np.where(near, block, 0.0), axis=0, return_inverse=True)
-        low, high = _form_interval(branches, label, distinct, 0.95, 1)
+        low, high = _form_interval(forks, label, distinct, 0.95, 1)
         back, rows = back.reshape(-1), slice(begin, begin + _BLOCK)
         lower[rows] += low[back]
         upper[rows] += high[back] + np.where(near, 0.0, block).sum(axis=1)
@@ -267,17 +298,17 @@ def _levels(branches: Branches, label: str, weights: Floats) -> tuple[Floats, Fl
 
 
 def _form_interval(
-    branches: Branches, label: str, weights: Floats, level: float, comparisons: int
+    forks: StratifiedForks, label: str, weights: Floats, level: float, comparisons: int
 ) -> tuple[Floats, Floats]:
     """Give the intervals of forms in the leave values, shape (R,); what was not drawn is free."""
-    drawn = (weights != 0).any(axis=0) & (branches.trials > 0)
-    inner = weights * (1 - branches.undrawn)
+    worth = forks.worth
+    drawn = (weights != 0).any(axis=0) & (worth > 0)
     lower, upper = form_interval(
-        inner[:, drawn],
-        np.minimum(branches.share(label)[drawn], 1.0),
-        branches.trials[drawn],
+        (weights * (1 - forks.undrawn))[:, drawn],
+        forks.leave_values(label)[drawn],
+        worth[drawn],
         level=level,
         comparisons=comparisons,
     )
-    outer = np.where(branches.trials > 0, weights * branches.undrawn, weights)
+    outer = np.where(worth > 0, weights * forks.undrawn, weights)
     return lower + np.minimum(outer, 0).sum(axis=1), upper + np.maximum(outer, 0).sum(axis=1)
