@@ -149,6 +149,44 @@ WINDOWS = pa.schema(
         ("time_before", pa.float64()),
         ("time_after", pa.float64()),
         ("plateau", pa.bool_()),
+        ("alive_before", pa.list_(pa.string())),  # labels alive on the plateau before, of a rule
+        (
+            "alive_after",
+            pa.list_(pa.string()),
+        ),  # that looks at them: most probable first; and after
+    ]
+)
+
+VERDICTS = pa.schema(
+    [
+        ("original_id", pa.string()),
+        ("label", pa.string()),
+        ("rule", pa.string()),
+        ("direction", pa.string()),  # rise, fall
+        ("threshold", pa.float64()),  # changes strictly above it are asked for
+        ("max_width", pa.float64()),  # over at most this; null: any
+        ("unit", pa.string()),  # tokens, nats, fraction
+        ("verdict", pa.string()),  # window, none, undecided; 95 %, jointly with all of the row
+        ("windows", pa.int32()),  # that were certified
+        ("change", pa.float64()),  # largest change of the estimated curve within the width
+        ("change_lower", pa.float64()),  # the largest change is at least this
+        ("change_upper", pa.float64()),  # and at most this, over what was looked at
+        ("pairs", pa.int64()),  # pairs of positions that the intervals are joint over
+        ("left_out", pa.int64()),  # pairs whose surprisal proves that they cannot change enough
+        ("everywhere", pa.bool_()),  # every position was looked at: else nothing is ruled out
+        ("scale_tokens", pa.float64()),  # l*(threshold); null, here and below: infinite, or the
+        ("scale_tokens_lower", pa.float64()),  # rule does not ask for it (then pairs decide)
+        ("scale_tokens_upper", pa.float64()),
+        ("scale_fraction", pa.float64()),
+        ("scale_fraction_lower", pa.float64()),
+        ("scale_fraction_upper", pa.float64()),
+        ("scale_nats", pa.float64()),
+        ("scale_nats_lower", pa.float64()),
+        ("scale_nats_upper", pa.float64()),
+        ("paper_25", pa.float64()),  # chance that the paper's rule fires at 25 resamples per cut
+        ("paper_100", pa.float64()),
+        ("paper_shifted_25", pa.float64()),  # the same, mean over shifts of its fractions
+        ("paper_shifted_100", pa.float64()),
     ]
 )
 
