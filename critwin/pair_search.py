@@ -195,10 +195,12 @@ def rough_errors(curve: MeasuredCurve) -> Floats:
     """
     if isinstance(curve, ForkCurve):
         choices, reduced = _choices(curve.forks)
-        after = _Blocks.of(reduced, curve.label, choices).after[3]
-        return np.sqrt(after[np.searchsorted(choices, curve.position)])
+        variance = _Blocks.of(reduced, curve.label, choices).after[3]
+        errors: Floats = np.sqrt(variance[np.searchsorted(choices, curve.position)])
+        return errors
     if isinstance(curve, GridCurve):
-        return np.sqrt(_grid_variance(curve))
+        errors = np.sqrt(_grid_variance(curve))
+        return errors
     raise TypeError(f"errors of a {type(curve).__name__}")
 
 

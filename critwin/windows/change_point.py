@@ -30,8 +30,8 @@ class ChangePoint(WindowRule):
     slow drift is cut into steps. The jump is that of the two positions at the cut, with an interval
     that is joint over all neighbouring positions, so it may be looked at although it was chosen.
 
-    A curve by forks has no counts of its own at a position: each value is taken as if counted from
-    as many draws as give its standard error. Neighbours share forks there, so it looks surer than it is.
+    A curve by forks has no counts of its own at a position: each value is taken as counted from
+    as many draws as give its standard error. Neighbours share forks, so it looks surer than it is.
 
     Attributes:
         threshold: The means of two neighbouring pieces must differ by more than it, in (0, 1).

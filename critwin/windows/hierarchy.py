@@ -8,12 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from critwin.certification import Search, search
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
-from critwin.pair_search import Unit
+from critwin.pair_search import Unit, Width
 from critwin.protocol import Protocol
 from critwin.window import Findings, Window, WindowRule
-from critwin.windows.confident_jump import ConfidentJump, check_threshold, check_unit, check_width
+from critwin.windows.confident_jump import check_threshold, check_unit, check_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +68,12 @@ class Hierarchy(WindowRule):
         # a label that is nowhere above the threshold cannot have changed by more, as far as is seen
         seen = [c for c in curves if c.own or float(c.agreement.max()) > 0]
         level = 1 - 0.05 / len(seen)
+        asked = Search("hierarchy", self.threshold, Width(self.max_width, self.unit))
         steps: list[Window] = []
         for curve in seen:
             if float(np.ptp(curve.agreement)) > self.threshold:
-                steps += self._rule.search(curve, level=level).windows
+                steps += search(curve, asked, level=level).windows
         return Findings(self._described(self._merged(steps, own[0]), seen), [])
-
-    @property
-    def _rule(self) -> _Steps:
-        return _Steps(threshold=self.threshold, max_width=self.max_width, unit=self.unit)
 
     def _merged(self, steps: Sequence[Window], own: MeasuredCurve) -> list[Window]:
         """Keep one window of those that overlap or are near each other."""
@@ -107,13 +105,6 @@ class Hierarchy(WindowRule):
             means[curve.label] = float(curve.agreement[at].mean())
         order = sorted(means, key=lambda label: (-means[label], label))
         return tuple(label for label in order if means[label] > self.floor)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Steps(ConfidentJump):
-    """The search for changes, under the name of this rule."""
-
-    rule: ClassVar[str] = "hierarchy"
 
 
 def _together(a: Window, b: Window, reach: float) -> bool:

@@ -9,20 +9,14 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from critwin.certification import BATCH, HOPE, Search, verdict_of, window_of
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.pair_search import Changes, Width, changes
 from critwin.paper_chance import paper_chances
 from critwin.protocol import Protocol
 from critwin.window import Findings, Scale, Window, WindowRule
-from critwin.windows.confident_jump import (
-    BATCH,
-    HOPE,
-    ConfidentJump,
-    check_threshold,
-    verdict_of,
-    window_of,
-)
+from critwin.windows.confident_jump import check_threshold
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,17 +73,10 @@ class ShortestRise(WindowRule):
                 scale = replace(scale, lower=least[unit])
             measured[unit] = scale
             chosen = at if unit == "tokens" else chosen
-        named = _Named(threshold=self.threshold, max_width=float("inf"))
-        windows = [] if chosen is None else [window_of(curve, found, chosen, named, "rise")]
-        verdict = verdict_of(curve, found, len(windows), named, "rise")
+        asked = Search("scale", self.threshold, Width())
+        windows = [] if chosen is None else [window_of(curve, found, chosen, asked, "rise")]
+        verdict = verdict_of(curve, found, len(windows), asked, "rise")
         return Findings(windows, [replace(verdict, scale=measured, paper=paper_chances(curve))])
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Named(ConfidentJump):
-    """The search without a width, under the name of this rule."""
-
-    rule: ClassVar[str] = "scale"
 
 
 def shortest(found: Changes, size: Floats, threshold: float) -> tuple[Scale, int | None]:
