@@ -13,10 +13,7 @@ from critwin.window import Direction, Findings, Verdict, Window
 
 Ints = npt.NDArray[np.int64]
 
-BATCH = 16
-"""Sharp intervals computed together."""
-
-BATCHES = 8
+BATCHES = 6
 """Batches spent on the bound of the largest change, at most: beyond them the cheap bound stands."""
 
 HOPE = 0.7
@@ -76,8 +73,8 @@ def certified(found: Changes, asked: Search) -> list[int]:
     order = tried[np.lexsort((-hoped[tried], found.tokens[tried]))]
     chosen: list[int] = []
     while len(order):
-        found.sharpen(order[:BATCH])
-        first, order = order[:BATCH], order[BATCH:]
+        first, order = order[: found.batch], order[found.batch :]
+        found.sharpen(first)
         sure = first[found.lower[first] > threshold]
         # of the shortest the one that is certified highest
         for i in sure[np.lexsort((-found.lower[sure], found.tokens[sure]))]:
@@ -190,6 +187,6 @@ def largest(found: Changes, threshold: float) -> float:
         known = float(found.upper[found.done].max(initial=found.left_out_change))
         if not len(open_) or found.upper[open_].max() <= known or known > threshold:
             break
-        size = min(BATCH, len(open_))
+        size = min(found.batch, len(open_))
         found.sharpen(open_[np.argpartition(-found.upper[open_], size - 1)[:size]])
     return float(min(found.upper.max(initial=found.left_out_change), 1.0))

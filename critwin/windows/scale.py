@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from critwin.certification import BATCH, HOPE, Search, verdict_of, window_of
+from critwin.certification import HOPE, Search, verdict_of, window_of
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.pair_search import Changes, Width, changes
@@ -96,7 +96,7 @@ def shortest(found: Changes, size: Floats, threshold: float) -> tuple[Scale, int
     tried = np.flatnonzero((hoped > threshold) & (found.upper > threshold))
     order, chosen = tried[np.lexsort((-hoped[tried], size[tried]))], None
     while len(order) and chosen is None:
-        first, order = order[:BATCH], order[BATCH:]
+        first, order = order[: found.batch], order[found.batch :]
         found.sharpen(first)
         sure = first[found.lower[first] > threshold]
         if len(sure):
@@ -107,7 +107,7 @@ def shortest(found: Changes, size: Floats, threshold: float) -> tuple[Scale, int
     may = may[np.argsort(size[may], kind="stable")]
     lower = None
     while len(may) and lower is None:
-        first, may = may[:BATCH], may[BATCH:]
+        first, may = may[: found.batch], may[found.batch :]
         found.sharpen(first[~rises[first]])  # an estimate above c cannot be ruled out
         still = first[found.upper[first] > threshold]
         lower = float(size[still].min()) if len(still) else None

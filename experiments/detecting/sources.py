@@ -111,7 +111,8 @@ def reference(forks: Forks) -> Source:
 def true_stretches(curve: Floats, *, threshold: float, width: int) -> list[tuple[int, int]]:
     """Give the stretches in which a curve rises by more than a threshold over at most a width.
 
-    Pairs that rise enough and hold no shorter one that does are put together where they overlap or touch.
+    Pairs that rise enough and hold no shorter one that does are put together where they overlap
+    or touch.
 
     Returns:
         Disjoint (start, end), by position.
