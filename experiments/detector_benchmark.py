@@ -46,7 +46,7 @@ class DetectorBenchmark(Experiment):
         prompt: How a problem is put to it.
         sampler: Sampling parameters, and the very many forks of each answer.
         feature: What is decided.
-        originals: Answers studied, one to each of the first problems, >= 0; 0 for planted ones alone.
+        originals: Answers studied, to the first problems, >= 0; 0 for planted ones alone.
         threshold: Rises above it are windows, in (0, 1).
         max_width: Over at most so many tokens, >= 1.
         draws: Draws per position at which the rules are compared.
@@ -64,8 +64,8 @@ class DetectorBenchmark(Experiment):
     threshold: float = 0.2
     max_width: float = 10.0
     draws: tuple[int, ...] = (5, 10, 25, 50, 100, 200)
-    tokens: tuple[int, ...] = (10_000, 30_000, 100_000, 300_000)
-    replicates: int = 5
+    tokens: tuple[int, ...] = (10_000, 30_000, 100_000)
+    replicates: int = 3
     seed: int = 0
 
     name: ClassVar[str] = "detector_benchmark"

@@ -27,7 +27,7 @@ LINES = {
 
 
 def detection_figure(cells: pd.DataFrame) -> Figure:
-    """Draw recall and false alarms of each rule, by kind of data, at equal draws and tokens."""
+    """Draw what each rule finds and places, and its false alarms, by kind of data, at equal draws and tokens."""
     panels = [("draws", kind) for kind in dict.fromkeys(cells["kind"])]
     panels += [("tokens", kind) for kind in dict.fromkeys(cells["kind"])]
     with drawing(DOUBLE, 5.6) as figure:
@@ -35,7 +35,7 @@ def detection_figure(cells: pd.DataFrame) -> Figure:
         for i, (equal, kind) in enumerate(panels):
             row, column = 2 * (i * 2 // len(panels)), i % (len(panels) // 2)
             own = cells[(cells["kind"] == kind) & (cells["equal"] == equal)]
-            _panel(axes[row, column], own, "recall")
+            _panel(axes[row, column], own, "pinned")
             _panel(axes[row + 1, column], own, "alarmed")
             axes[row, column].set_title(kind)
             axes[row, column].tick_params(labelbottom=False)
@@ -43,7 +43,7 @@ def detection_figure(cells: pd.DataFrame) -> Figure:
             axes[row + 1, column].set_xlabel(words)
             axes[row + 1, column].axhline(0.05, color=QUIET, linewidth=0.7, linestyle=":")
         for row in range(4):
-            axes[row, 0].set_ylabel("windows found" if row % 2 == 0 else "false alarms")
+            axes[row, 0].set_ylabel("found and placed" if row % 2 == 0 else "false alarms")
         handles, names = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=4)
     return figure

@@ -83,6 +83,7 @@ class Tally:
         trajectories: How many were searched.
         true: Stretches that rise above the threshold over at most the width.
         found: Those of them that a window meets.
+        pinned: Those that a window meets whose place is no wider than what was asked for.
         windows: Windows that were given; only rises are.
         false: Windows that meet no such stretch.
         alarmed: Trajectories with a false window.
@@ -95,6 +96,7 @@ class Tally:
     trajectories: int = 0
     true: int = 0
     found: int = 0
+    pinned: int = 0
     windows: int = 0
     false: int = 0
     alarmed: int = 0
@@ -116,11 +118,13 @@ class Truth:
         source: The original.
         stretches: Stretches that rise enough.
         pairs: The shortest pairs that do.
+        max_width: Over at most so many tokens.
     """
 
     source: Source
     stretches: Sequence[tuple[int, int]]
     pairs: Sequence[tuple[int, int]]
+    max_width: float
 
     @classmethod
     def of(cls, source: Source, *, threshold: float, max_width: float) -> Truth:
@@ -136,16 +140,20 @@ class Truth:
             source,
             true_stretches(source.curve, **wanted),  # type: ignore[arg-type]
             shortest_pairs(source.curve, **wanted),  # type: ignore[arg-type]
+            max_width,
         )
 
 
 def score(truth: Truth, windows: Sequence[Window], tokens: int, tally: Tally) -> None:
     """Add what a rule gave for one trajectory to a tally."""
     rises = [w for w in windows if w.direction == "rise"]
-    met, false = set(), 0
+    met: set[int] = set()
+    pinned: set[int] = set()
+    false = 0
     for w in rises:
         at = [i for i, one in enumerate(truth.stretches) if _share(w, one)]
         met |= set(at)
+        pinned |= set(at) if w.place_upper - w.place_lower <= truth.max_width else set()
         change = truth.source.curve[w.position_end] - truth.source.curve[w.position_start]
         tally.height += bool(w.jump_lower - 1e-9 <= change <= w.jump_upper + 1e-9)
         if not at:
@@ -157,6 +165,7 @@ def score(truth: Truth, windows: Sequence[Window], tokens: int, tally: Tally) ->
     tally.trajectories += 1
     tally.true += len(truth.stretches)
     tally.found += len(met)
+    tally.pinned += len(pinned)
     tally.windows += len(rises)
     tally.false += false
     tally.alarmed += false > 0

@@ -22,6 +22,7 @@ CELLS = pa.schema(
         ("trajectories", pa.int64()),
         ("true", pa.int64()),  # stretches that rise enough over at most the width
         ("found", pa.int64()),  # of them, met by a window
+        ("pinned", pa.int64()),  # of them, met by a window whose place is no wider than was asked
         ("windows", pa.int64()),  # given; only rises are counted
         ("false", pa.int64()),  # of them, meeting no such stretch
         ("alarmed", pa.int64()),  # trajectories with a false window
@@ -45,8 +46,9 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
         max_width: Over at most so many tokens.
 
     Returns:
-        what was asked; for every kind of data, kind of budget, budget and rule the recall,
-        precision, false windows per trajectory, share of trajectories with one (exact 95 %
+        what was asked; for every kind of data, kind of budget, budget and rule the
+        share found, share found and
+        placed, precision, false windows per trajectory, share of trajectories with one (exact 95 %
         interval), place error, and coverages; tables to be shown.
     """
     keys = ["equal", "kind", "size", "rule"]
@@ -55,6 +57,8 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
         for key, rows in cells.groupby(keys, sort=False)
     ]
     rules = list(dict.fromkeys(cells["rule"]))
+    placed = f"Windows found whose place is at most {max_width:g} tokens wide"
+    false = "Trajectories with a false window"
     return {
         "asked": {"threshold": threshold, "max_width": max_width},
         "originals": int(cells["original"].nunique()),
@@ -64,10 +68,10 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
             for key, rows in cells.groupby(["source", *keys], sort=False)
         ],
         "tables": [
-            _sizes(pooled, "draws", "recall", "Windows found, by draws per position", rules),
-            _sizes(pooled, "draws", "alarmed", "Trajectories with a false window", rules),
-            _sizes(pooled, "tokens", "recall", "Windows found, by tokens generated", rules),
-            _sizes(pooled, "tokens", "alarmed", "Trajectories with a false window", rules),
+            _sizes(pooled, "draws", "pinned", placed, rules),
+            _sizes(pooled, "draws", "alarmed", false, rules),
+            _sizes(pooled, "tokens", "pinned", placed, rules),
+            _sizes(pooled, "tokens", "alarmed", false, rules),
             _all(pooled, rules),
         ],
     }
@@ -83,6 +87,7 @@ def rates(rows: pd.DataFrame) -> dict[str, Any]:
         "true": int(total["true"]),
         "windows": int(total["windows"]),
         "recall": _ratio(total["found"], total["true"]),
+        "pinned": _ratio(total["pinned"], total["true"]),
         "precision": _ratio(hit, total["windows"]),
         "false_per_trajectory": _ratio(total["false"], total["trajectories"]),
         "alarmed": _ratio(total["alarmed"], total["trajectories"]),
@@ -124,6 +129,7 @@ def _all(pooled: Sequence[dict[str, Any]], rules: Sequence[str]) -> dict[str, An
     at = AT if AT in sizes else sizes[-1]
     values = {
         "recall": "found",
+        "pinned": "and placed",
         "precision": "precision",
         "false_per_trajectory": "false each",
         "place_error": "place error",
