@@ -72,35 +72,37 @@ def certified(found: Changes, asked: Search) -> list[int]:
     tried = np.flatnonzero((hoped > threshold) & (found.upper > threshold))
     order = tried[np.lexsort((-hoped[tried], found.tokens[tried]))]
     chosen: list[int] = []
+    near: list[int] = []  # certain too, but one with a window that was chosen
     while len(order):
         first, order = order[: found.batch], order[found.batch :]
         found.sharpen(first)
         sure = first[found.lower[first] > threshold]
         # of the shortest the one that is certified highest
-        for i in sure[np.lexsort((-found.lower[sure], found.tokens[sure]))]:
-            if not any(_one(found, int(i), j, width) for j in chosen):
-                chosen.append(int(i))
-        for j in chosen:
-            order = order[~_together(found, order, j, width)]
+        for i in sure[np.lexsort((-found.lower[sure], found.tokens[sure]))].tolist():
+            if any(_meet(found, i, j) for j in (*chosen, *near)):
+                continue
+            joined = any(_fit(found, i, j, width) for j in chosen)
+            (near if joined else chosen).append(i)
+        for j in (*chosen, *near):
+            order = order[~_meet(found, order, j)]
     return sorted(chosen, key=lambda i: int(found.start[i]))
 
 
-def _one(found: Changes, i: int, j: int, width: Width) -> bool:
-    return bool(_together(found, np.array([i]), j, width)[0])
+def _meet(found: Changes, which: Ints | int, j: int) -> npt.NDArray[np.bool_]:
+    """Tell which pairs share a token with another one."""
+    meet: npt.NDArray[np.bool_] = (found.start[which] < found.end[j]) & (
+        found.end[which] > found.start[j]
+    )
+    return meet
 
 
-def _together(found: Changes, which: Ints, j: int, width: Width) -> npt.NDArray[np.bool_]:
-    """Tell which pairs share a token with another one, or fit into one stretch with it."""
-    start, end = found.start[which], found.end[which]
-    overlap = (start < found.end[j]) & (end > found.start[j])
-    span = np.maximum(end, found.end[j]) - np.minimum(start, found.start[j])
+def _fit(found: Changes, i: int, j: int, width: Width) -> bool:
+    """Tell whether two pairs fit into one stretch of the width; in nats they never do."""
     if width.unit == "nats":
-        gap = np.zeros(len(which), dtype=bool)
-    else:
-        limit = width.size if width.unit == "tokens" else width.size * found.length
-        gap = span <= limit
-    together: npt.NDArray[np.bool_] = overlap | gap
-    return together
+        return False
+    limit = width.size if width.unit == "tokens" else width.size * found.length
+    span = max(found.end[i], found.end[j]) - min(found.start[i], found.start[j])
+    return bool(span <= limit)
 
 
 def place(found: Changes, chosen: int, threshold: float) -> tuple[int, int]:
@@ -109,11 +111,8 @@ def place(found: Changes, chosen: int, threshold: float) -> tuple[int, int]:
     It is no longer than the certified one and shares a token with it, or is it; the hull of all
     such pairs that may rise above the threshold holds it.
     """
-    near = (
-        (found.start < found.end[chosen])
-        & (found.end > found.start[chosen])
-        & (found.tokens <= found.tokens[chosen])
-    )
+    every = np.arange(len(found))
+    near = _meet(found, every, chosen) & (found.tokens <= found.tokens[chosen])
     found.sharpen(np.flatnonzero(near & (found.upper > threshold)))
     may = near & (found.upper > threshold)
     may[chosen] = True

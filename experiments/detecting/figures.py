@@ -27,7 +27,7 @@ LINES = {
 
 
 def detection_figure(cells: pd.DataFrame) -> Figure:
-    """Draw what each rule finds and places, and its false alarms, by kind of data, at equal draws and tokens."""
+    """Draw what each rule finds and places, and its false alarms, at equal draws and tokens."""
     panels = [("draws", kind) for kind in dict.fromkeys(cells["kind"])]
     panels += [("tokens", kind) for kind in dict.fromkeys(cells["kind"])]
     with drawing(DOUBLE, 5.6) as figure:

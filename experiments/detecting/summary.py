@@ -46,10 +46,9 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
         max_width: Over at most so many tokens.
 
     Returns:
-        what was asked; for every kind of data, kind of budget, budget and rule the
-        share found, share found and
-        placed, precision, false windows per trajectory, share of trajectories with one (exact 95 %
-        interval), place error, and coverages; tables to be shown.
+        what was asked; for every kind of data, kind of budget, budget and rule the share found, the
+        share found and placed, precision, false windows per trajectory, share of trajectories with
+        one (exact 95 % interval), place error, and coverages; tables to be shown.
     """
     keys = ["equal", "kind", "size", "rule"]
     pooled = [
