@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -245,17 +246,10 @@ def _grid_changes(curve: GridCurve, width: Width, error: float) -> Changes:
 
     def sharp(start: Ints, end: Ints, level: float) -> tuple[Floats, Floats]:
         s, e = np.searchsorted(position, start), np.searchsorted(position, end)
-        counts = np.stack([hits[s], trials[s], known[s], hits[e], trials[e], known[e]], axis=1)
-        rows, back = np.unique(counts, axis=0, return_inverse=True)
-        lower, upper = linear_form_interval(
-            np.where(rows[:, [1, 4]] > 0, [-1.0, 1.0], 0.0),
-            rows[:, [0, 3]],
-            rows[:, [1, 4]],
-            level=level,
-        )
-        exact = rows[:, 5] - rows[:, 2]
-        back = back.reshape(-1)
-        return (exact + lower)[back], (exact + upper)[back]
+        counts = np.stack([hits[s], trials[s], hits[e], trials[e]], axis=1)
+        lower, upper = _two_binomials(counts.astype(np.int64), level)
+        exact = known[e] - known[s]
+        return exact + lower, exact + upper
 
     return Changes(
         pairs=pairs,
@@ -267,6 +261,33 @@ def _grid_changes(curve: GridCurve, width: Width, error: float) -> Changes:
         sharp=sharp,
         batch=_CELLS // 2,
     )
+
+
+def _two_binomials(counts: Ints, level: float) -> tuple[Floats, Floats]:
+    """Give intervals of differences of two binomial probabilities, one without draws being 0.
+
+    Args:
+        counts: Hits and draws of the first, hits and draws of the second; shape (J, 4).
+        level: Coverage of each, in (0, 1).
+    """
+    known = _known_pairs(level)
+    rows, back = np.unique(counts, axis=0, return_inverse=True)
+    keys: list[tuple[int, ...]] = list(map(tuple, rows.tolist()))
+    new = [i for i, key in enumerate(keys) if key not in known]
+    if new:
+        trials = rows[new][:, [1, 3]]
+        weights = np.where(trials > 0, [-1.0, 1.0], 0.0)
+        ends = linear_form_interval(weights, rows[new][:, [0, 2]], trials, level=level)
+        found = zip(ends[0].tolist(), ends[1].tolist(), strict=True)
+        known.update(zip([keys[i] for i in new], found, strict=True))
+    both = np.array([known[key] for key in keys])[back.reshape(-1)]
+    return both[:, 0], both[:, 1]
+
+
+@lru_cache(maxsize=8)
+def _known_pairs(level: float) -> dict[tuple[int, ...], tuple[float, float]]:
+    """Keep the intervals of one level: originals of one length ask for the same ones."""
+    return {}
 
 
 def _grid_pairs(position: Ints, length: int, width: Width) -> tuple[Ints, Ints]:

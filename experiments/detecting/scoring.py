@@ -39,7 +39,8 @@ class UsualStep(WindowRule):
     def find(self, curve: MeasuredCurve) -> list[Window]:
         """Give each step; its interval is that of the pair alone, as if it had not been chosen."""
         steps = np.diff(curve.agreement)
-        at = np.flatnonzero(np.abs(steps) >= self.threshold)
+        # .7 less .5 is a step of .2, whatever floating point says: counts are compared
+        at = np.flatnonzero(np.abs(steps) >= self.threshold - 1e-9)
         if not len(at):
             return []
         lower, upper = curve.differences(curve.position[at], curve.position[at + 1])
