@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from critwin.changes import Changes, Width
 from critwin.curve import MeasuredCurve
-from critwin.pair_search import Changes, Width, changes
+from critwin.pair_search import changes
 from critwin.window import Direction, Findings, Verdict, Window
 
 Ints = npt.NDArray[np.int64]

@@ -149,13 +149,12 @@ WINDOWS = pa.schema(
         ("time_before", pa.float64()),
         ("time_after", pa.float64()),
         ("plateau", pa.bool_()),
-        ("alive_before", pa.list_(pa.string())),  # labels alive on the plateau before, of a rule
-        (
-            "alive_after",
-            pa.list_(pa.string()),
-        ),  # that looks at them: most probable first; and after
+        ("alive_before", pa.list_(pa.string())),  # labels alive on the plateau before it, most
+        ("alive_after", pa.list_(pa.string())),  # probable first, and after; null of most rules
     ]
 )
+
+SCALE_UNITS, SCALE_ENDS = ("tokens", "fraction", "nats"), ("", "_lower", "_upper")
 
 VERDICTS = pa.schema(
     [
@@ -174,15 +173,8 @@ VERDICTS = pa.schema(
         ("pairs", pa.int64()),  # pairs of positions that the intervals are joint over
         ("left_out", pa.int64()),  # pairs whose surprisal proves that they cannot change enough
         ("everywhere", pa.bool_()),  # every position was looked at: else nothing is ruled out
-        ("scale_tokens", pa.float64()),  # l*(threshold); null, here and below: infinite, or the
-        ("scale_tokens_lower", pa.float64()),  # rule does not ask for it (then pairs decide)
-        ("scale_tokens_upper", pa.float64()),
-        ("scale_fraction", pa.float64()),
-        ("scale_fraction_lower", pa.float64()),
-        ("scale_fraction_upper", pa.float64()),
-        ("scale_nats", pa.float64()),
-        ("scale_nats_lower", pa.float64()),
-        ("scale_nats_upper", pa.float64()),
+        # l*(threshold) of the rule `scale`, where null is infinite; null of other rules
+        *((f"scale_{unit}{end}", pa.float64()) for unit in SCALE_UNITS for end in SCALE_ENDS),
         ("paper_25", pa.float64()),  # chance that the paper's rule fires at 25 resamples per cut
         ("paper_100", pa.float64()),
         ("paper_shifted_25", pa.float64()),  # the same, mean over shifts of its fractions

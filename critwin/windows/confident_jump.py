@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from critwin.certification import Search, search
+from critwin.changes import Unit, Width
 from critwin.curve import MeasuredCurve
 from critwin.errors import ParameterError
 from critwin.feature import UNSCORED
-from critwin.pair_search import Unit, Width
 from critwin.protocol import ForkProtocol, Fractions, Protocol, check_number
 from critwin.window import Findings, Window, WindowRule
 

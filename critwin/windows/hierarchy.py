@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from critwin.certification import Search, search
+from critwin.changes import Unit, Width
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
-from critwin.pair_search import Unit, Width
 from critwin.protocol import Protocol
 from critwin.window import Findings, Window, WindowRule
 from critwin.windows.confident_jump import check_threshold, check_unit, check_width

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from critwin.certification import HOPE, Search, verdict_of, window_of
+from critwin.changes import Changes, Width
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
-from critwin.pair_search import Changes, Width, changes
+from critwin.pair_search import changes
 from critwin.paper_chance import paper_chances
 from critwin.protocol import Protocol
 from critwin.window import Findings, Scale, Window, WindowRule

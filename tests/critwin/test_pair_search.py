@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from critwin.pair_search import Changes, Width, changes, rough_errors
+from critwin.changes import Changes, Width
+from critwin.pair_search import changes, rough_errors
 from tests.critwin.windows.known_curves import Known, grid_of, ramp
 
 N = 40
