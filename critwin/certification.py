@@ -15,7 +15,7 @@ from critwin.window import Direction, Findings, Verdict, Window
 Ints = npt.NDArray[np.int64]
 
 BATCHES = 6
-"""Batches spent on the bound of the largest change, at most: beyond them the cheap bound stands."""
+"""Batches of sharp intervals spent on one bound, at most: beyond them the cheap bounds stand."""
 
 HOPE = 0.7
 """A pair is tried where its change is above the threshold by this share of the half-width that

@@ -60,12 +60,12 @@ class DetectorBenchmark(Experiment):
     prompt: PromptTemplate
     sampler: ForkProtocol
     feature: Feature
-    originals: int = 12
+    originals: int = 8
     threshold: float = 0.2
     max_width: float = 10.0
     draws: tuple[int, ...] = (5, 10, 25, 50, 100, 200)
     tokens: tuple[int, ...] = (10_000, 30_000, 100_000)
-    replicates: int = 3
+    replicates: int = 2
     seed: int = 0
 
     name: ClassVar[str] = "detector_benchmark"

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from critwin.certification import HOPE, Search, verdict_of, window_of
+from critwin.certification import BATCHES, HOPE, Search, verdict_of, window_of
 from critwin.changes import Changes, Width
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
@@ -107,9 +107,13 @@ def shortest(found: Changes, size: Floats, threshold: float) -> tuple[Scale, int
     may = np.flatnonzero(found.upper > threshold)
     may = may[np.argsort(size[may], kind="stable")]
     lower = None
-    while len(may) and lower is None:
+    for _ in range(BATCHES):
+        if not len(may) or lower is not None:
+            break
         first, may = may[: found.batch], may[found.batch :]
         found.sharpen(first[~rises[first]])  # an estimate above c cannot be ruled out
         still = first[found.upper[first] > threshold]
         lower = float(size[still].min()) if len(still) else None
+    if lower is None and len(may):  # the cheap bounds have the last word
+        lower = float(size[may[0]])
     return Scale(estimate=estimate, lower=lower, upper=upper), chosen
