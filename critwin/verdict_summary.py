@@ -57,6 +57,38 @@ def add_verdicts(summary: dict[str, Any], originals: pd.DataFrame, verdicts: pd.
     summary["headline"][at:at] = rows
 
 
+def verdict_texts(verdicts: pd.DataFrame) -> dict[str, str]:
+    """Say what is certain about each original, in words.
+
+    Args:
+        verdicts: The verdicts table.
+
+    Returns:
+        One line per original_id.
+    """
+    texts: dict[str, str] = {}
+    for row in verdicts.to_dict("records"):
+        above = f"{row['direction']} above {row['threshold']:g}{_within(row)}"
+        most = f"at most {row['change_upper']:.2f}"
+        seen = "" if row["everywhere"] else " between the positions visited"
+        words = {
+            "window": f"certainly a {above}",
+            "none": f"certainly no {above}: {most}",
+            "undecided": f"undecided whether a {above}: {most}{seen}",
+        }[row["verdict"]]
+        if row["direction"] == "rise":
+            texts[row["original_id"]] = words
+        elif row["verdict"] == "window":
+            texts[row["original_id"]] += f"; {words}"
+    return texts
+
+
+def _within(row: Mapping[Any, Any]) -> str:
+    size, unit = row["max_width"], row["unit"]
+    words = {"tokens": "tokens", "nats": "nats", "fraction": "of the answer"}[unit]
+    return "" if size is None or np.isnan(size) else f" over at most {size:g} {words}"
+
+
 def _share(rows: pd.DataFrame, values: pd.Series[float]) -> dict[str, Any]:
     per_problem = values.groupby(rows["problem_id"])
     share = clustered_share(per_problem.sum(), per_problem.count())
@@ -72,11 +104,8 @@ def _share(rows: pd.DataFrame, values: pd.Series[float]) -> dict[str, Any]:
 
 
 def _note(verdicts: Mapping[str, Any]) -> str:
-    unit = {"tokens": "tokens", "nats": "nats", "fraction": "of the answer"}[verdicts["unit"]]
-    size = verdicts["max_width"]
-    within = "" if size is None else f" over at most {size:g} {unit}"
     seen = "" if verdicts["everywhere"] else "; not every position was looked at"
-    return f"a rise above {verdicts['threshold']:g}{within}, 95 % each{seen}"
+    return f"a rise above {verdicts['threshold']:g}{_within(verdicts)}, 95 % each{seen}"
 
 
 def _scale(rises: pd.DataFrame) -> dict[str, Any]:
