@@ -99,7 +99,11 @@ def test_place_and_height_cover_though_the_place_was_chosen(kind: str) -> None:
             w.jump_lower
             <= known.curve[w.position_end] - known.curve[w.position_start]
             <= w.jump_upper
-            and any(w.place_lower <= s and e <= w.place_upper for s, e in shortest)
+            and all(
+                w.place_lower <= s and e <= w.place_upper
+                for s, e in shortest
+                if s < w.position_end and w.position_start < e
+            )
             for w in found
         )
         windows += len(found)
