@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from critwin.verdict_summary import verdict_texts
+
 SHOWN_PER_POSITION = 4
 """Different continuations on the page per original and position, at most; labels take turns."""
 
@@ -32,6 +34,7 @@ def page_data(
     windows: pd.DataFrame,
     resamples: pd.DataFrame,
     attribution: pd.DataFrame | None = None,
+    verdicts: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Choose what the page shows of each original.
 
@@ -41,9 +44,11 @@ def page_data(
         windows: The windows table.
         resamples: The resamples table; pilot forks are not shown.
         attribution: The attribution table of a run by forks.
+        verdicts: The verdicts table.
 
     Returns:
         `originals`, in the table's order: identity, texts, tokens with surprisal (nats), verdict,
+        what is certain about windows in words,
         largest jump, windows, curves and whether they have a value at every position, for each
         position a choice of continuations, and for forks the tokens with the largest jumps, by
         position.
@@ -51,6 +56,7 @@ def page_data(
     shown_draws = resamples[resamples["kind"] != "pilot"]
     tables = (curves, windows, shown_draws, curves.iloc[:0] if attribution is None else attribution)
     by_original = [_grouped(table) for table in tables]
+    certain = {} if verdicts is None else verdict_texts(verdicts)
     made = []
     for row in originals.to_dict("records"):
         own_curves, own_windows, own_draws, own_tokens = (
@@ -70,6 +76,7 @@ def page_data(
                 "correct": _known(row["correct"]),
                 "unscored": bool(row["unscored"]),
                 "finish": _known(row["finish_reason"]),
+                "certain": certain.get(row["original_id"]),
                 "tokens": list(row["tokens"]),
                 "surprisal": [_number(value, 2) for value in row["surprisal"]],
                 "jump": None if own_curves is None else _largest_jump(own_curves),

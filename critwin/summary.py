@@ -77,7 +77,7 @@ def summarise(
     """
     table = _describe(originals, windows)
     own = {curve.original_id: curve for curve in curves if curve.own}
-    cells = {name: _compared_cells(curve, compared) for name, curve in own.items()}
+    cells = {name: _compared_cells(curve, compared) for name, curve in own.items() if compared}
     rising = own_rises(windows, originals)
     found = coincidences(originals, rising, cells, problems)
     summary: dict[str, Any] = {"counts": _counts(table, resamples, rising)}
@@ -92,7 +92,7 @@ def summarise(
     summary["planted"] = [_planted(coincidence) for coincidence in found]
     if plans is not None and len(plans):
         summary["forks"] = summarise_forks(plans, _labels(originals))
-    summary["headline"] = _headline(summary)
+    summary["headline"] = _headline(summary, everywhere=not compared)
     return summary
 
 
@@ -208,8 +208,8 @@ def _cuts(curve: Curve, fractions: Sequence[float]) -> list[int]:
 
 
 def _compared_cells(curve: Curve, fractions: Sequence[float]) -> list[Cell]:
-    """Give the cells between neighbouring fractions, or positions where there are no fractions."""
-    positions = _cuts(curve, fractions) if fractions else [int(p) for p in curve.position]
+    """Give the cells between neighbouring fractions."""
+    positions = _cuts(curve, fractions)
     return [(a, b) for a, b in itertools.pairwise(positions) if a < b]
 
 
@@ -264,7 +264,7 @@ def _planted(coincidence: Coincidence) -> dict[str, Any]:
     }
 
 
-def _headline(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _headline(summary: Mapping[str, Any], *, everywhere: bool) -> list[dict[str, Any]]:
     """Put the numbers that matter into rows, in reading order."""
     unread = f"{summary['counts']['unscored']} unscored apart"
     share, start = summary["with_window"], summary["agreement_at_start"]
@@ -286,7 +286,9 @@ def _headline(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         ),
     ]
     if summary["planted"]:
-        planted, drawn = summary["planted"][0], "a cell drawn from the same answer's grid"
+        planted = summary["planted"][0]
+        of = "a stretch as long" if everywhere else "a cell of its grid"
+        drawn = f"{of}, drawn from the same answer"
         rows += [
             _row("windows at a planted branch", planted["observed"]),
             _row("  by chance", planted["chance"], drawn),

@@ -11,16 +11,16 @@ from typing import ClassVar, Literal
 
 from critwin.curve import MeasuredCurve, curves_table
 from critwin.errors import ParameterError, RolloutError
-from critwin.feature import UNSCORED
 from critwin.figures import write_figures
-from critwin.protocol import TWENTIETHS, EveryToken
+from critwin.protocol import TWENTIETHS, EveryToken, ForkProtocol
 from critwin.records import RESAMPLES, RunDirectory
 from critwin.report import write_report
 from critwin.rollouts.branches import Branches, branch_curves, final_label
 from critwin.rollouts.files import read_rows
 from critwin.rollouts.rows import Rollouts, check_rows, without_trajectories
 from critwin.rollouts.tables import count_curve, rollout_originals, summarise_rollouts
-from critwin.window import WindowRule, windows_table
+from critwin.verdict_summary import add_verdicts
+from critwin.window import WindowRule, find_all, verdicts_table, windows_table
 from experiments.experiment import Accounts, Experiment
 from experiments.tracker import Progress, Tracker
 
@@ -47,7 +47,7 @@ class DetectFile(Experiment):
     @property
     def products(self) -> tuple[str, ...]:
         """Tables, summary, figures and page, as of any run."""
-        tables = ("originals", "resamples", "curves", "windows")
+        tables = ("originals", "resamples", "curves", "windows", "verdicts")
         files = [f"{table}.parquet" for table in tables]
         return (*files, "summary.json", "figures", "report.html")
 
@@ -77,8 +77,9 @@ class DetectFile(Experiment):
         """Refuse a file that cannot be used, and a rule that looks at levels it does not have."""
         if self.on_error not in ("stop", "skip"):
             raise ParameterError("on_error", self.on_error, "stop or skip")
-        self.window.check(EveryToken())
-        _ = self.rollouts
+        # nats are known where paths are
+        known = ForkProtocol() if self.rollouts.form == "branches" else EveryToken()
+        self.window.check(known)
 
     def tags(self) -> list[str]:
         """Name the experiment, the rule and the form of the file."""
@@ -93,13 +94,18 @@ class DetectFile(Experiment):
         began = time.perf_counter()
         curves, tokens = self._curves(progress)
         own = [curve for curve in curves if curve.own]
-        windows = [w for c in own if c.label != UNSCORED for w in self.window.find(c)]
-        directory.write("originals", rollout_originals(own, tokens))
+        found = find_all(curves, self.window)
+        originals = rollout_originals(own, tokens)
+        directory.write("originals", originals)
         directory.write("resamples", RESAMPLES.empty_table())
         directory.write("curves", curves_table(curves))
-        directory.write("windows", windows_table(windows, tokens))
-        directory.write_json("summary", summarise_rollouts(self.rollouts, own, windows))
-        tracker.log({"trajectories_done": len(own), "windows": len(windows)})
+        directory.write("windows", windows_table(found.windows, tokens))
+        verdicts = verdicts_table(found.verdicts)
+        directory.write("verdicts", verdicts)
+        summary = summarise_rollouts(self.rollouts, own, found.windows)
+        add_verdicts(summary, originals.to_pandas(), verdicts.to_pandas())
+        directory.write_json("summary", summary)
+        tracker.log({"trajectories_done": len(own), "windows": len(found.windows)})
         write_figures(directory.path, visited=TWENTIETHS, compared=self.window.fractions)
         write_report(directory.path)
         return Accounts(seconds={"analysis": time.perf_counter() - began})

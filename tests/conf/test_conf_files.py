@@ -133,7 +133,8 @@ def test_an_experiment_states_every_field_with_its_default(name: str) -> None:
     fields = inspect.signature(getattr(__import__(module, fromlist=[target]), target)).parameters
     assert set(fields) <= set(config)
     defaults = {k: f.default for k, f in fields.items() if f.default is not inspect.Parameter.empty}
-    assert {key: config[key] for key in defaults} == defaults
+    plain = {k: list(d) if isinstance(d, tuple) else d for k, d in defaults.items()}
+    assert {key: config[key] for key in defaults} == plain
 
 
 @pytest.mark.parametrize("cluster", ["local", "slurm", "debug"])
