@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from critwin.fork_blocks import Blocks
 from critwin.fork_forms import Forms, level_forms
 from critwin.fork_intervals import linear_form_interval
 from critwin.forks import Forks
+from critwin.protocol import ForkProtocol
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -176,6 +177,17 @@ class Wish:
     over: Literal["mean", "maximum"] = "mean"
     joint: bool = False
     level: float = 0.95
+
+    @classmethod
+    def of(cls, protocol: ForkProtocol) -> Self:
+        """Give what a protocol asks for."""
+        return cls(
+            half_width=protocol.half_width,
+            max_forks=protocol.max_forks,
+            max_tokens=protocol.max_tokens,
+            over=protocol.over,
+            joint=protocol.joint,
+        )
 
     def __post_init__(self) -> None:
         if self.half_width is None and self.max_forks is None and self.max_tokens is None:

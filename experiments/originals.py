@@ -50,15 +50,21 @@ class Drawing:
         progress.begin("originals", total, unit="originals", done=done * self.per_problem)
         for i in missing:
             began, halvings = time.perf_counter(), self.sampler.halvings
-            rows = self._originals_of([self.problems[k] for k in blocks[i]])
-            seconds = time.perf_counter() - began
-            notes = {"seconds": seconds, "halvings": self.sampler.halvings - halvings}
+            self.sampler.start([])  # loads the model: no speed is told by that
+            loading = time.perf_counter() - began
+            rows = self.draw([self.problems[k] for k in blocks[i]])
+            notes = {
+                "seconds": time.perf_counter() - began,
+                "loading": loading,
+                "halvings": self.sampler.halvings - halvings,
+            }
             directory.write_part("originals", i, rows, notes=notes)
             progress.advance(rows.num_rows)
         progress.end()
         return len(blocks)
 
-    def _originals_of(self, block: Sequence[Problem]) -> pa.Table:
+    def draw(self, block: Sequence[Problem]) -> pa.Table:
+        """Draw and label the originals of some problems; give their rows of the originals table."""
         starts = self.sampler.start([self.prompt.render(problem) for problem in block])
         replicates = range(self.per_problem)
         seeds = [

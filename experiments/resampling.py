@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.generation import Generation, TextSampler
+from critwin.planning import quick_tokens
+from critwin.protocol import Sampling
 from critwin.records import RESAMPLES, RunDirectory
 from critwin.window import WindowRule
 from experiments.experiment import Accounts
@@ -37,9 +40,11 @@ class Resampling(ABC):
 
     Attributes:
         drawing: Draws the originals.
+        protocol: How they are resampled.
     """
 
     drawing: Drawing
+    protocol: Sampling
 
     tables: ClassVar[tuple[str, ...]] = ("resamples",)
     """Tables that are written, besides the originals."""
@@ -117,6 +122,12 @@ class Resampling(ABC):
         drawn = pa.concat_tables([directory.read_part("originals", i) for i in range(parts)])
         done = sum(len(block) for i, block in enumerate(blocks) if there[i])
         telling.progress.begin("resamples", drawn.num_rows, unit="originals", done=done * scale)
+        left = Remaining(
+            [self._expected_tokens(drawn.slice(b.start * scale, len(b) * scale)) for b in blocks],
+            rate=_tokens_per_second(directory, drawn, parts),
+        )
+        if not any(there):
+            telling.progress.remaining(left.seconds())
         # parts of earlier starts are counted first, so that what is told is about the whole run
         for i in sorted(range(len(blocks)), key=lambda i: not there[i]):
             originals = drawn.slice(blocks[i].start * scale, len(blocks[i]) * scale)
@@ -131,10 +142,17 @@ class Resampling(ABC):
             curves = self._own_curves(originals.to_pandas(), tables)
             seconds = directory.notes("resamples", i)["seconds"]
             telling.count(originals.num_rows, curves, tables, seconds)
+            left.done(i, seconds)
+            telling.progress.remaining(left.seconds())
             if not there[i]:
                 telling.tell(originals.num_rows)
         telling.progress.end()
         return len(blocks)
+
+    def _expected_tokens(self, originals: pa.Table) -> float:
+        """Give about how many tokens the resamples of some originals take."""
+        paths = [np.exp(-np.array(nats)) for nats in originals["surprisal"].to_pylist()]
+        return sum(quick_tokens(self.protocol, path) for path in paths)
 
     def _labels(
         self, originals: Sequence[dict[str, Any]], drawn: Sequence[Sequence[Generation]]
@@ -231,6 +249,32 @@ class ResampleRows:
 
 
 @dataclass
+class Remaining:
+    """How long blocks of work will still take, by their expected tokens.
+
+    Attributes:
+        expected: Expected tokens of each block.
+        rate: Expected tokens per second, until a block is done.
+    """
+
+    expected: Sequence[float]
+    rate: float
+    _seconds: dict[int, float] = field(default_factory=dict)
+
+    def done(self, block: int, seconds: float) -> None:
+        """Count a block as done; what it took replaces what was thought."""
+        self._seconds[block] = seconds
+
+    def seconds(self) -> float:
+        """Give the seconds left."""
+        left = sum(tokens for i, tokens in enumerate(self.expected) if i not in self._seconds)
+        known = sum(self.expected[i] for i in self._seconds)
+        took = sum(self._seconds.values())
+        rate = known / took if known > 0 and took > 0 else self.rate
+        return left / max(rate, 1e-9)
+
+
+@dataclass
 class _Telling:
     """Keeps count over the parts of a run and tells tracker and progress."""
 
@@ -271,6 +315,13 @@ class _Telling:
             told["half_width"] = sum(self.half_widths) / len(self.half_widths)
         self.tracker.log(told)
         self.progress.advance(fresh, **{"tokens/s": self.tokens / self.seconds})
+
+
+def _tokens_per_second(directory: RunDirectory, originals: pa.Table, parts: int) -> float:
+    """Give the speed at which the originals were drawn."""
+    notes = [directory.notes("originals", i) for i in range(parts)]
+    seconds = sum(note["seconds"] - note.get("loading", 0.0) for note in notes)
+    return sum(map(len, originals["token_ids"].to_pylist())) / max(seconds, 1e-9)
 
 
 def _shared_characters(kept: str, original: str, resample: str) -> int:
