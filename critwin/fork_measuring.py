@@ -13,9 +13,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from critwin.fork_allocation import Allocation, Expectation, Wish, allocate, expected_half_widths
+from critwin.fork_allocation import Allocation, Wish, allocate, expected_half_widths
 from critwin.fork_blocks import Blocks
 from critwin.fork_drawing import draw_forks, fork_seed
+from critwin.fork_expectation import Expectation
 from critwin.forks import Forks, level_intervals
 from critwin.generation import Generation, Prefix
 from critwin.protocol import ForkProtocol, Fractions

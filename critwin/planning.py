@@ -14,20 +14,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from critwin.fork_allocation import (
-    Allocation,
-    Expectation,
-    Wish,
-    allocate,
-    expected_half_widths,
-    leave_mass,
-)
+from critwin.fork_allocation import Allocation, Wish, allocate, expected_half_widths
+from critwin.fork_expectation import Expectation, leave_mass
 from critwin.fork_forms import difference_forms
 from critwin.fork_intervals import linear_form_interval
 from critwin.fork_measuring import pilot_forks
 from critwin.forks import curve_weights, stay_probability
 from critwin.grid_costs import expected_tokens
-from critwin.protocol import ForkProtocol, Fractions, Grid, Protocol
+from critwin.protocol import ForkProtocol, Fractions, Grid, Protocol, Sampling
 from critwin.protocol_costs import compare_protocols
 from critwin.statistics import clopper_pearson, newcombe_difference
 

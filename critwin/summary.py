@@ -12,7 +12,7 @@ import pandas as pd
 from critwin.contrasts import contrast_rows, contrasts
 from critwin.curve import Curve
 from critwin.feature import UNSCORED
-from critwin.fork_allocation import leave_mass
+from critwin.fork_expectation import leave_mass
 from critwin.fork_summary import headline_rows, summarise_forks
 from critwin.planted import Cell, Coincidence, coincidences
 from critwin.problem import Problem

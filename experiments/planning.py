@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from critwin.fork_allocation import Expectation, Wish, allocate
+from critwin.fork_allocation import Wish, allocate
 from critwin.fork_drawing import draw_forks
+from critwin.fork_expectation import Expectation
 from critwin.forks import Forks
 from critwin.generation import Generation
 from critwin.planning import OriginalPlan, Total, plan_original

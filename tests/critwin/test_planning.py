@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from critwin.fork_allocation import Expectation, allocate
+from critwin.fork_allocation import Wish, allocate
+from critwin.fork_expectation import Expectation
 from critwin.planning import Total, plan_original, quick_tokens
 from critwin.protocol import EveryToken, ForkProtocol, Fractions
 from critwin.statistics import newcombe_difference
@@ -73,7 +74,8 @@ def test_quick_tokens_of_forks_rank_originals_as_their_plans_do(half_width: floa
     for seed in range(12):
         pi = path(30 + 10 * seed, seed=seed)
         quick.append(quick_tokens(protocol, pi))
-        planned.append(allocate(Expectation.from_path(pi), half_width=half_width).tokens)
+        (plan,) = allocate([Expectation.from_path(pi)], Wish.of(protocol))
+        planned.append(plan.tokens)
     ratio = np.array(planned) / np.array(quick)
     assert (ratio > 0.4).all()
     assert (ratio < 2.5).all()
