@@ -52,3 +52,21 @@ def uniforms(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64]) -> Flo
         z = z ^ (z >> np.uint64(31))
     numbers: Floats = (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return numbers
+
+
+def normals(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64]) -> Floats:
+    """Give standard normal numbers of draws at steps: `uniforms` through the normal quantile.
+
+    Args:
+        seeds: As in `uniforms`.
+        step: As in `uniforms`.
+
+    Returns:
+        Finite numbers, in the broadcast shape.
+    """
+    from scipy.special import ndtri
+
+    middle = uniforms(seeds, step)
+    middle += 2.0**-54  # the middle of the cell of a number, never 0 or 1
+    numbers: Floats = ndtri(middle, out=middle)
+    return numbers
