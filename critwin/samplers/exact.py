@@ -13,7 +13,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -176,8 +175,10 @@ class ExactSampler(Sampler[Draw, Observation]):
             raise ValueError(f"level is {levels.min()}; allowed: >= 0")
         end = self.last_level
         partly = np.flatnonzero((levels > 0) & (levels < end))
-        seen = [Observation(0, self.nothing) if s == 0 else Observation(end, g.value, g)
-                for g, s in zip(x, levels.tolist(), strict=True)]
+        seen = [
+            Observation(0, self.nothing) if s == 0 else Observation(end, g.value, g)
+            for g, s in zip(x, levels.tolist(), strict=True)
+        ]
         if len(partly):
             values = np.stack([x[i].value for i in partly])
             words = np.asarray(seeds, np.uint64)[partly]

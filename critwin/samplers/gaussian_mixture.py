@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 
 from critwin.errors import ParameterError
-from critwin.samplers.exact import ExactSampler, Ints, Values, Words, softmax
 from critwin.sampler import Level
+from critwin.samplers.exact import ExactSampler, Ints, Values, Words, softmax
 from critwin.seeds import normals
 from critwin.theory.posteriors import Axis, Floats, Posteriors, check_weights
 
@@ -171,7 +170,11 @@ class GaussianMixture(ExactSampler):
     @cached_property
     def _lengths(self) -> Floats:
         """Squared length of each spike, shape (K,)."""
-        return np.zeros(len(self.means)) if self.spikes is None else (np.array(self.spikes) ** 2).sum(1)
+        return (
+            np.zeros(len(self.means))
+            if self.spikes is None
+            else (np.array(self.spikes) ** 2).sum(1)
+        )
 
     @cached_property
     def _units(self) -> Floats:

@@ -241,7 +241,9 @@ class InContext(MarkovMixture):
             if type(value) is not int or value < low:
                 raise ParameterError(name, value, f"a whole number >= {low}")
         if type(self.tasks) is not int or not 2 <= self.tasks <= self.inputs:
-            raise ParameterError("tasks", self.tasks, f"a whole number in [2, inputs {self.inputs}]")
+            raise ParameterError(
+                "tasks", self.tasks, f"a whole number in [2, inputs {self.inputs}]"
+            )
         if not 0 < self.noise < 1 - 1 / self.inputs:
             allowed = f"a number in (0, {1 - 1 / self.inputs:g}), so that the answer is likeliest"
             raise ParameterError("noise", self.noise, allowed)

@@ -131,8 +131,10 @@ class MaskedStrings(ExactSampler):
         """By enumeration of what can be seen; indices at which the strings split alike are one."""
         if self._groups is None:
             level = self.last_level - time if self.masking == "permuted" else 0
-            return self._sampled(time) if level == 0 and time < self.axis.high else (
-                self.sampled_posteriors(int(level))
+            return (
+                self._sampled(time)
+                if level == 0 and time < self.axis.high
+                else (self.sampled_posteriors(int(level)))
             )
         columns, sizes = self._groups
         mass, posterior = [], []

@@ -172,7 +172,7 @@ class RandomHierarchy(ExactSampler):
 
     @cached_property
     def _drawn(self) -> tuple[Values, Floats]:
-        draws = max(2000, min(20_000, 2_000_000 // (self.leaves * self.symbols)))
+        draws = max(2000, min(8000, 1_000_000 // (self.leaves * self.symbols)))
         words = np.arange(draws, dtype=np.uint64)[:, None] + np.uint64(1 << 40)
         u = uniforms(words, np.arange(self.leaves, dtype=np.uint64))
         return self._values_for_theory(draws), u

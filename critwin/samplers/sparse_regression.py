@@ -50,7 +50,9 @@ class SparseRegression(ExactSampler):
             raise ParameterError("sparsity", self.sparsity, allowed)
         count = math.comb(self.features, self.sparsity)
         if count > MOST_SUPPORTS:
-            allowed = f"one with at most {MOST_SUPPORTS} supports; {self.features} features: {count}"
+            allowed = (
+                f"one with at most {MOST_SUPPORTS} supports; {self.features} features: {count}"
+            )
             raise ParameterError("sparsity", self.sparsity, allowed)
         if not 0 < self.sigma2 < math.inf:
             raise ParameterError("sigma2", self.sigma2, "a number > 0")

@@ -15,7 +15,7 @@ from critwin.errors import ParameterError
 from critwin.theory.posteriors import Axis, Estimate, NoisedMixture, Posteriors, population, rest_of
 from critwin.theory.total_variation import total_variation
 
-FINE, COARSE = 1e-10, 1e-4
+FINE, COARSE = 1e-10, 1e-3
 """Where a bisection over a continuous axis stops, relatively: for exact and for sampled numbers."""
 
 FAR = 60.0
@@ -86,7 +86,9 @@ def t_start(mixture: NoisedMixture, targ: Sequence[int], *, epsilon: float) -> T
     )
 
 
-def t_end(mixture: NoisedMixture, init: Sequence[int], targ: Sequence[int], *, epsilon: float) -> Time:
+def t_end(
+    mixture: NoisedMixture, init: Sequence[int], targ: Sequence[int], *, epsilon: float
+) -> Time:
     """Give inf{t: TV(p_t^init, p_t^targ) <= epsilon}.
 
     Source:
@@ -120,7 +122,9 @@ def window_times(
         the first holds from T_end on, the second up to T_start of S_before.
     """
     if not set(after) < set(before):
-        raise ParameterError("after", list(after), f"a part of before, {list(before)}, not all of it")
+        raise ParameterError(
+            "after", list(after), f"a part of before, {list(before)}, not all of it"
+        )
     end = t_end(mixture, after, before, epsilon=epsilon)
     start_after = t_start(mixture, after, epsilon=epsilon)
     start_before = t_start(mixture, before, epsilon=epsilon)

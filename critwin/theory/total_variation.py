@@ -65,7 +65,12 @@ def overlap(at: Posteriors, members: Sequence[int]) -> Estimate:
 
 
 def forward_reverse_distance(
-    laws: npt.ArrayLike, kernel: npt.ArrayLike, weights: npt.ArrayLike, *, init: Floats, targ: Floats
+    laws: npt.ArrayLike,
+    kernel: npt.ArrayLike,
+    weights: npt.ArrayLike,
+    *,
+    init: Floats,
+    targ: Floats,
 ) -> float:
     """Give TV(p^{init,T}, p^targ) of a model that can be written down.
 
