@@ -29,7 +29,7 @@ def fold_in(seed: int, *identity: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def uniforms(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64]) -> Floats:
+def uniforms(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64] | np.uint64) -> Floats:
     """Give the random numbers of draws at steps: a counter-based generator.
 
     The number depends on the seed and the step alone, so rows of a batch may come and go.
@@ -54,7 +54,7 @@ def uniforms(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64]) -> Flo
     return numbers
 
 
-def normals(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64]) -> Floats:
+def normals(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64] | np.uint64) -> Floats:
     """Give standard normal numbers of draws at steps: `uniforms` through the normal quantile.
 
     Args:

@@ -19,8 +19,6 @@ class AllOrNothing(ExactWindows):
         delta: Of Theorem 6, > 0.
     """
 
-    after: tuple[int, ...] = ()
-    before: tuple[int, ...] = ()
     model: SparseRegression
     delta: float = 0.5
 
@@ -33,7 +31,7 @@ class AllOrNothing(ExactWindows):
         return self.model
 
     def sets(self) -> tuple[list[int], list[int]]:
-        """Give the supports, and the supports with NULL; fields that are not empty say otherwise."""
+        """Give the supports, and the supports with NULL, where the fields are empty."""
         signal = list(self.after) or self.model.signal
         return signal, list(self.before) or [*self.model.signal, len(self.model.signal)]
 

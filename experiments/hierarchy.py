@@ -12,12 +12,12 @@ from critwin.samplers.exact import ExactSampler
 from critwin.theory.bounds import bounds_at
 from critwin.theory.examples import PaperTimes
 from critwin.theory.times import WindowTimes, window_times
+from critwin.theory.total_variation import leak
 from critwin.theory.tree import Node, mixture_tree
 from experiments.exact.figures import Panel
 from experiments.exact.measuring import Measured
 from experiments.exact.verdicts import Row, at_most, crossing, equal, falls, of_bracket
 from experiments.exact.windows import JOINT, ExactWindows, named
-from critwin.theory.total_variation import leak
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Hierarchy(ExactWindows):
     """
 
     model: ExactSampler
-    tree: tuple[Any, ...] = ((0, 1), (2, 3))
+    tree: tuple[Any, ...]
 
     name: ClassVar[str] = "hierarchy"
 

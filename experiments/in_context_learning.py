@@ -1,10 +1,11 @@
-"""Windows of in-context learning: from which worked example on is the task decided? Examples 6, 11."""
+"""In-context learning: from which worked example on is the task decided? Examples 6, 11."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from critwin.errors import ParameterError
 from critwin.samplers.markov_mixture import InContext
 from critwin.statistics import Interval
 from critwin.theory.examples import PaperTimes, in_context, in_context_affinity
@@ -54,6 +55,4 @@ class InContextLearning(ExactWindows):
         """Refuse more than one task in S_after: the example is about one."""
         super().check()
         if len(self.after) != 1:
-            from critwin.errors import ParameterError
-
             raise ParameterError("after", list(self.after), "one task")

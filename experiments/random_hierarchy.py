@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from critwin.samplers.random_hierarchy import RandomHierarchy as Model
-from critwin.statistics import Interval
+from critwin.statistics import Interval, clustered_share
 from critwin.theory.examples import PaperTimes
 from critwin.theory.posteriors import Estimate
 from critwin.theory.random_hierarchy import Annealed
@@ -27,12 +27,10 @@ class RandomHierarchy(ExactWindows):
 
     Attributes:
         after: One symbol of the root.
-        before: All of them.
+        before: All of them, or empty for that.
         model: The hierarchy.
     """
 
-    after: tuple[int, ...] = (0,)
-    before: tuple[int, ...] = ()
     model: Model
 
     name: ClassVar[str] = "random_hierarchy"
@@ -119,12 +117,10 @@ class RandomHierarchy(ExactWindows):
         at = self.theory.posteriors(t)
         found = [stay(at, [i]) for i in range(self.model.symbols)]
         ends = [float(np.mean([getattr(f, e) for f in found])) for e in ("value", "lower", "upper")]
-        return Estimate(*ends, found[0].draws)
+        return Estimate(ends[0], ends[1], ends[2], found[0].draws)
 
     def _stays(self, place: int) -> Interval:
-        from critwin.statistics import clustered_share
-
-        measured: Measured = self.__dict__["_measured"]
+        measured = self.state["measured"]
         counts = measured.counts[place]
         own = counts[np.arange(len(counts)), measured.own]
         found = clustered_share(own, counts.sum(axis=1), level=JOINT)

@@ -1,4 +1,4 @@
-"""Windows of strings: the random walk (Example 5) and two modes that part at a branch (Example 4)."""
+"""Windows of strings: the random walk (Example 5), two modes that part at a branch (Example 4)."""
 
 from __future__ import annotations
 

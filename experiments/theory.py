@@ -117,7 +117,7 @@ class Theory(Experiment):
             notes.append("S_before is everything: its T_start is infinite (null)")
         if window.end.lower != window.end.upper:
             notes.append(
-                "times are sampled: [lower, upper] hold where their distances' intervals do"
+                "times are sampled, from the same observations at each call"
             )
         return {
             "example": type(self).__name__,

@@ -24,7 +24,7 @@ UNIFORM: Literal["uniform"] = "uniform"
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianPair(Theory):
-    """N(-mu, I) and N(mu, I), one within both; `mu` is the length of the vector, in any dimension."""
+    """N(-mu, I) and N(mu, I), one within both; `mu` is a length, in any dimension."""
 
     mu: float = 4.0
 
@@ -122,7 +122,7 @@ class MaskedDiracs(Theory):
 
 @dataclass(frozen=True, kw_only=True)
 class TwoModes(Theory):
-    """Two modes identical for `branch` of `length` tokens, then alike with probability `alike` each."""
+    """Two modes identical for `branch` of `length` tokens, then alike with a probability."""
 
     length: int = 40
     branch: int = 20

@@ -159,7 +159,7 @@ class ExactSampler(Sampler[Draw, Observation]):
         return int((1 - t) * self.last_level + 1e-9)
 
     def level_at(self, time: float) -> Level:
-        """Give the highest level whose time is at least `time`: it knows no more than is known then."""
+        """Give the highest level whose time is at least `time`: no more is known than then."""
         low, high = 0, self.last_level
         while low < high:
             middle = (low + high + 1) // 2
@@ -180,7 +180,7 @@ class ExactSampler(Sampler[Draw, Observation]):
             for g, s in zip(x, levels.tolist(), strict=True)
         ]
         if len(partly):
-            values = np.stack([x[i].value for i in partly])
+            values = np.stack([x[i].value for i in partly.tolist()])
             words = np.asarray(seeds, np.uint64)[partly]
             data = self.forget(values, levels[partly], words)
             for i, row in zip(partly.tolist(), data, strict=True):
@@ -262,7 +262,7 @@ class ExactSampler(Sampler[Draw, Observation]):
         return list(map(Draw, component.tolist(), self.draw_from(component, seeds)))
 
     def sampled_posteriors(self, level: Level, *, draws: int = MONTE_CARLO) -> Posteriors:
-        """Give the law of the posterior at a level from observations, the same ones at each call."""
+        """Give the law of the posterior at a level from draws, the same at each call."""
         values = self._values_for_theory(draws)
         at = np.full(draws, level, np.int64)
         if level == 0:
@@ -307,11 +307,11 @@ def softmax(logits: Floats) -> Floats:
     """Give exp of each row, normalised; -inf is probability 0."""
     scaled = np.exp(logits - logits.max(axis=1, keepdims=True))
     scaled /= scaled.sum(axis=1, keepdims=True)
-    return scaled
+    return np.asarray(scaled)
 
 
 def _rows(data: Values) -> int:
-    return max(CHUNK // max(data.shape[1], 1), 1)
+    return max(CHUNK // max(int(data.shape[1]), 1), 1)
 
 
 def _in_threads(function: Any, begins: range) -> list[Any]:

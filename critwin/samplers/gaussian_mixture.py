@@ -130,7 +130,7 @@ class GaussianMixture(ExactSampler):
         if self._line is None:
             return self._sampled(time)
         signal = math.exp(-time)
-        nodes, width, density = _on_line(signal * self._line, self._spread(signal))
+        _, width, density = _on_line(signal * self._line, self._spread(signal))
         return Posteriors.of_laws(density * width, self.mixture_weights)
 
     def channel(self, time: float, *, nodes: int = 2400) -> tuple[Floats, Floats]:
@@ -156,7 +156,7 @@ class GaussianMixture(ExactSampler):
         kernel = np.exp(-0.5 * ((y - signal * x[:, None]) / noise) ** 2) * step
         kernel /= kernel.sum(axis=1, keepdims=True)
         laws = density * width
-        return laws / laws.sum(axis=1, keepdims=True), kernel
+        return np.asarray(laws / laws.sum(axis=1, keepdims=True)), kernel
 
     @cached_property
     def _means(self) -> Floats:
@@ -187,7 +187,7 @@ class GaussianMixture(ExactSampler):
     def _line(self) -> Floats | None:
         """Place of each mean along the only line on which components differ; None for more."""
         if self._means.shape[1] == 1 and self.spikes is None:
-            return self._means[:, 0]
+            return np.asarray(self._means[:, 0])
         if self.spikes is not None or len(set(self._variance.tolist())) > 1:
             return None
         away = self._means - self._means[0]
@@ -195,7 +195,7 @@ class GaussianMixture(ExactSampler):
         if len(size) > 1 and size[1] > 1e-9 * max(size[0], 1e-300):
             return None
         along: Floats = away @ axes[0]
-        return along - along.mean()
+        return np.asarray(along - along.mean())
 
     def _spread(self, signal: float) -> Floats:
         spread: Floats = np.sqrt(self._variance * signal**2 + 1 - signal**2)
@@ -208,7 +208,7 @@ class GaussianMixture(ExactSampler):
     @cached_property
     def _signals(self) -> Floats:
         """Give e^{-t} of every level."""
-        return np.exp(-np.array([self.time(k) for k in range(self.levels + 1)]))
+        return np.asarray(np.exp(-np.array([self.time(k) for k in range(self.levels + 1)])))
 
     def _log_density(self, data: Values, signal: Floats) -> Floats:
         """Give log p_t^theta but for a constant; `signal` is e^{-t} of each row, shape (N,)."""

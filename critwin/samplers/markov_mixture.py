@@ -145,7 +145,7 @@ def _merged(token: Ints, mass: Floats, log: Floats) -> tuple[Ints, Floats, Float
     key = np.round(np.where(np.isfinite(log), log, -1e6), 9)
     table = np.column_stack([token, key])
     _, place, kind = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    total = np.bincount(kind.ravel(), weights=mass)
+    total = np.bincount(kind.ravel(), weights=mass).astype(np.float64)
     return token[place], total, log[place]
 
 
@@ -255,7 +255,7 @@ class InContext(MarkovMixture):
 
     @property
     def delta(self) -> float:
-        """Squared Hellinger distance H^2 = 2 - 2 BC of an example under two tasks, the same for all."""
+        """Squared Hellinger distance 2 - 2 BC of an example under two tasks, any two."""
         wrong = self.noise / (self.inputs - 1)
         return 2 - 2 * (2 * math.sqrt((1 - self.noise) * wrong) + (self.inputs - 2) * wrong)
 
@@ -280,7 +280,7 @@ class InContext(MarkovMixture):
 
     def transitions(self, place: int) -> Floats:
         """Give each task's law of an input, an output or a separator."""
-        return self._steps[place % 3]
+        return np.asarray(self._steps[place % 3])
 
     @cached_property
     def _steps(self) -> Floats:

@@ -181,7 +181,7 @@ class MaskedStrings(ExactSampler):
     @cached_property
     def _laws(self) -> Floats:
         laws = np.array(self.laws, np.float64)
-        return laws / laws.sum(axis=1, keepdims=True)
+        return np.asarray(laws / laws.sum(axis=1, keepdims=True))
 
     @cached_property
     def _groups(self) -> tuple[Ints, Ints] | None:

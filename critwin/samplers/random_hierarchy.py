@@ -127,7 +127,7 @@ class RandomHierarchy(ExactSampler):
         return Posteriors(np.full(draws, 1 / draws), posterior, self.mixture_weights, draws)
 
     def ancestors(self, values: Values) -> list[Ints]:
-        """Read the symbols of every level off leaves: from the leaves, (N, s^L), to the root, (N, 1).
+        """Read the symbols of all levels off leaves: from leaves, (N, s^L), to the root, (N, 1).
 
         Raises:
             ValueError: A string of symbols has no parent: these are no leaves of this model.
@@ -157,7 +157,7 @@ class RandomHierarchy(ExactSampler):
         return made
 
     def _messages(self, data: Values) -> list[Floats]:
-        """Give P(leaves seen below | symbol), scaled, for the nodes of every height, leaves first."""
+        """Give P(leaves seen below | symbol), scaled, for nodes of every height, leaves first."""
         seen = data[:, :, None] == np.arange(self.symbols)
         up = [np.where(data[:, :, None] == MASK, 1.0, seen)]
         for height in range(1, self.depth + 1):

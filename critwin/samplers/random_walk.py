@@ -36,7 +36,7 @@ class RandomWalk(ExactSampler):
     """
 
     drift: float = 0.1
-    length: int = 200
+    length: int = 300
     barrier: int | None = 20
     strong_weight: float = 0.5
 

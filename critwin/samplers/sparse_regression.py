@@ -149,4 +149,4 @@ class SparseRegression(ExactSampler):
 
 def _draws(components: int) -> int:
     """Give how many observations a number is sampled from: fewer where there are many supports."""
-    return int(min(8000, max(1000, 6_000_000 // components)))
+    return int(min(8000, max(1000, 2_000_000 // components)))

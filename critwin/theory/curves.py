@@ -28,7 +28,7 @@ class Bracket:
     """What a distance lies between, in expectation.
 
     Attributes:
-        lower: Sign from one half, value from the other, both ways averaged: biased down, in [-1, 1].
+        lower: Sign from one half, value from the other, both ways averaged: biased down.
         upper: Plug-in of all resamples: biased up, in [0, 1].
         lower_error: Standard error of `lower` over observations.
         upper_error: The same of `upper`.
@@ -63,7 +63,7 @@ def tv_bracket(
     if any((half.sum(axis=1) == 0).any() for half in halves) or not len(halves[0]):
         raise ValueError("an observation has no resample in one half; allowed: 1 or more in each")
     shares = [half / half.sum(axis=1, keepdims=True) for half in halves]
-    both = sum(halves)
+    both = halves[0] + halves[1]
     every = both / both.sum(axis=1, keepdims=True)
     prior = every.mean(axis=0)
     if prior[label] == 0 or (other is not None and prior[other] == 0):
@@ -104,7 +104,7 @@ def chi_squared_certificate(agreement: float, probability: float) -> tuple[float
 
 
 def label_brackets(originals: pd.DataFrame, resamples: pd.DataFrame) -> pd.DataFrame:
-    """Bracket, per prompt, position and label, TV(label, everything else) and TV(label, everything).
+    """Bracket, per prompt, position and label, its TV from the rest and from everything.
 
     Args:
         originals: Columns original_id, problem_id of the originals table. Originals of a problem
@@ -128,7 +128,7 @@ def label_brackets(originals: pd.DataFrame, resamples: pd.DataFrame) -> pd.DataF
     rows = [
         row
         for (problem, position), draws in grid.groupby(["problem_id", "position"], sort=True)
-        for row in _of_prompt(str(problem), int(position), draws)
+        for row in _of_prompt(str(problem), int(str(position)), draws)
     ]
     return pd.DataFrame(rows)
 

@@ -46,7 +46,7 @@ def gaussian_pair(mu: float, epsilon: float) -> PaperTimes:
     before = math.log(mu) + math.log(2) + math.log(1 / check_epsilon(epsilon))
     inner = 1 / (2 * epsilon**2)
     notes = [
-        "T_after as printed lacks the factor 1/2 before ln ln(1/(2 epsilon^2)) that its proof gives",
+        "T_after as printed lacks the factor 1/2 before ln ln(1/(2 epsilon^2)) of its own proof",
         "the proof bounds the leak, not Definition 4's TV, so its time is later than the exact one",
     ]
     if inner <= 1:
@@ -187,7 +187,7 @@ def in_context(examples: int, delta: float, epsilon: float) -> PaperTimes:
     printed = math.log((1 - delta / 2) / epsilon)
     notes = (
         "the printed number of examples ln((1 - delta/2) / epsilon) is a misprint of "
-        "ln(1/epsilon) / ln(1/(1 - delta/2)); the paper gives T_after up to O_epsilon(1), no T_before",
+        "ln(1/epsilon) / ln(1/(1 - delta/2)); T_after holds up to O_epsilon(1)",
         "the paper tensorises over a mixture of tasks, which is no product; for the correct bound "
         "the affinities of pairs of tasks are added up",
     )

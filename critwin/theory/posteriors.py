@@ -147,7 +147,7 @@ def population(weights: npt.ArrayLike, members: Sequence[int], *, name: str = "m
         raise ParameterError(name, list(members), allowed)
     own: Floats = np.zeros(len(w))
     own[list(members)] = w[list(members)]
-    return own / own.sum()
+    return np.asarray(own / own.sum())
 
 
 def rest_of(weights: npt.ArrayLike, members: Sequence[int]) -> list[int]:
@@ -165,4 +165,4 @@ def check_weights(name: str, weights: npt.ArrayLike) -> Floats:
     w = np.asarray(weights, np.float64)
     if w.ndim != 1 or len(w) == 0 or not (w > 0).all() or not math.isclose(w.sum(), 1.0):
         raise ParameterError(name, np.asarray(weights).tolist(), "numbers > 0 that add up to 1")
-    return w / w.sum()
+    return np.asarray(w / w.sum())

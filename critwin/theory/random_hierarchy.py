@@ -31,19 +31,19 @@ class Annealed:
         other = (m * v - 1) / (v**s - 1)
         joint = p**s
         right = joint + other * (m - 1) / (m * v - 1) * (1 - joint)
-        return right / (joint + other * (1 - joint))
+        return float(right / (joint + other * (1 - joint)))
 
     @property
     def slope_at_one(self) -> float:
         """F'(1) = s m (v - 1) / (v^s - 1)."""
         v, m, s = self.symbols, self.rules, self.branching
-        return s * m * (v - 1) / (v**s - 1)
+        return float(s * m * (v - 1) / (v**s - 1))
 
     @property
     def slope_at_chance(self) -> float:
         """F'(1 / v) = s v^{s-1} (v - 1) / (m (v^s - 1))."""
         v, m, s = self.symbols, self.rules, self.branching
-        return s * v ** (s - 1) * (v - 1) / (m * (v**s - 1))
+        return float(s * v ** (s - 1) * (v - 1) / (m * (v**s - 1)))
 
     @property
     def unstable_point(self) -> float | None:

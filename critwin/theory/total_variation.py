@@ -24,7 +24,7 @@ def total_variation(at: Posteriors, first: Floats, second: Floats) -> Estimate:
     largest = max((first / at.weights).max(), (second / at.weights).max())
     distance = 0.5 * np.abs(at.ratio(first) - at.ratio(second))
     found = at.expectation(distance, span=0.5 * largest)
-    return Estimate(*(min(v, 1.0) for v in (found.value, found.lower, found.upper)), found.draws)
+    return _at_most_one(found)
 
 
 def bhattacharyya(at: Posteriors, first: Floats, second: Floats) -> Estimate:
@@ -32,7 +32,7 @@ def bhattacharyya(at: Posteriors, first: Floats, second: Floats) -> Estimate:
     span = float(np.sqrt((first / at.weights).max() * (second / at.weights).max()))
     affinity = np.sqrt(at.ratio(first) * at.ratio(second))
     found = at.expectation(affinity, span=span)
-    return Estimate(*(min(v, 1.0) for v in (found.value, found.lower, found.upper)), found.draws)
+    return _at_most_one(found)
 
 
 def leak(at: Posteriors, members: Sequence[int]) -> Estimate:
@@ -55,7 +55,7 @@ def stay(at: Posteriors, members: Sequence[int]) -> Estimate:
 
 
 def overlap(at: Posteriors, members: Sequence[int]) -> Estimate:
-    """Give the integral of min(p_t^S, W p_t^rest), W the odds of the rest: twice what B_S is at least.
+    """Give the integral of min(p_t^S, W p_t^rest), in [B_S, 2 B_S]; W is the odds of the rest.
 
     Source:
         ab / (a + b) lies between min(a, b) / 2 and min(a, b).
@@ -96,3 +96,9 @@ def _inside(at: Posteriors, members: Sequence[int]) -> tuple[Floats, float]:
     population(at.weights, members)  # refuses what are no components
     outside = at.posterior[:, rest_of(at.weights, members)].sum(axis=1)
     return 1.0 - np.clip(outside, 0.0, 1.0), float(at.weights[list(members)].sum())
+
+
+def _at_most_one(found: Estimate) -> Estimate:
+    """Cut at 1: a mean over draws can pass what it estimates."""
+    ends = min(found.lower, 1.0), min(found.upper, 1.0)
+    return Estimate(min(found.value, 1.0), *ends, found.draws)

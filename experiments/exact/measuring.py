@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -104,10 +104,12 @@ class Measured:
         share = self.weights[chosen[1]].sum() / self.weights[chosen[0] + chosen[1]].sum()
         nested = others is None or set(members) < set(others)
         scale = float(share) if nested else 1.0
-        return Bracket(
-            *(scale * v for v in (found.lower, found.upper, found.lower_error, found.upper_error)),
-            found.observations,
-            found.degenerate,
+        return replace(
+            found,
+            lower=scale * found.lower,
+            upper=scale * found.upper,
+            lower_error=scale * found.lower_error,
+            upper_error=scale * found.upper_error,
         )
 
     def label_distance(

@@ -75,7 +75,7 @@ def _table(described: dict[str, Any]) -> str:
 
 def _shown(cell: object) -> str:
     if cell is None:
-        return "–"
+        return "-"
     return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
 
 

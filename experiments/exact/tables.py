@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pyarrow as pa
-
-from collections.abc import Mapping, Sequence
 
 from critwin.curve import GridCurve, curves_table
 from critwin.records import ORIGINALS, WINDOWS, RunDirectory
@@ -38,7 +38,7 @@ def write_records(
 def _originals(
     sampler: ExactSampler, measured: Measured, xs: Sequence[Draw], names: Sequence[str]
 ) -> pa.Table:
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "original_id": f"x{i:06d}",
             "problem_id": "mixture",

@@ -57,7 +57,8 @@ def equal(quantity: str, theory: float, found: Interval, *, error: float = 0.0) 
 
 def at_most(quantity: str, bound: float, found: Interval) -> Row:
     """Compare an upper bound."""
-    verdict = HOLDS if found.upper <= bound else OPEN if found.lower <= bound else DIFFERS
+    resolved = HOLDS if found.upper <= bound + 1e-9 else OPEN
+    verdict = resolved if found.lower <= bound + 1e-9 else DIFFERS
     return Row(quantity, bound, found.estimate, found.lower, found.upper, verdict)
 
 

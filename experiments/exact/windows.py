@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -112,6 +111,11 @@ class ExactWindows(Experiment):
             raise ParameterError("originals", self.originals, allowed)
 
     @cached_property
+    def state(self) -> dict[str, Measured]:
+        """What was measured, once it has been: figures read it."""
+        return {}
+
+    @cached_property
     def theory(self) -> NoisedMixture:
         """The mixture, each time of which is computed once."""
         return cached(self.sampler)
@@ -159,7 +163,6 @@ class ExactWindows(Experiment):
 
     def rows(self, measured: Measured, times: dict[str, WindowTimes]) -> list[Row]:
         """Give the rows of the table."""
-        after, before = self.sets()
         (window,) = times.values()
         return [
             *self._times(measured, window),
@@ -188,7 +191,7 @@ class ExactWindows(Experiment):
         """Give the line of the probability that a label stays in a set."""
 
         def share(place: int) -> Interval:
-            left = self._measured.leak(members, place, level=JOINT)
+            left = self.state["measured"].leak(members, place, level=JOINT)
             ends = 1 - left.upper, 1 - left.lower
             return Interval(1 - left.estimate, *ends, left.n, left.clusters)
 
@@ -199,7 +202,7 @@ class ExactWindows(Experiment):
         return Line(
             name,
             lambda t: self.apart(one, other, t),
-            lambda place: of_bracket(self._measured.distance(one, other, place), level=JOINT),
+            lambda place: of_bracket(self.state["measured"].distance(one, other, place), level=JOINT),
         )
 
     def apart(self, one: Sequence[int], other: Sequence[int], at: float) -> Estimate:
@@ -265,8 +268,9 @@ class ExactWindows(Experiment):
         rest, place = self.rest(after), measured.at(float(middle))
         w = float(self.sampler.mixture_weights[after].sum())
         out, back = (measured.leak(s, place, level=JOINT) for s in (after, rest))
+        odds = (1 - w) / w
         scaled = Interval(
-            *((1 - w) / w * v for v in (back.estimate, back.lower, back.upper)), back.n, 0
+            odds * back.estimate, odds * back.lower, odds * back.upper, back.n, back.clusters
         )
         balance = Interval(
             out.estimate - scaled.estimate,
@@ -345,7 +349,7 @@ class ExactWindows(Experiment):
         xs: Sequence[Draw],
         times: dict[str, WindowTimes],
     ) -> None:
-        self.__dict__["_measured"] = measured
+        self.state["measured"] = measured
         rows = self.rows(measured, times)
         write_records(directory, self.sampler, measured, xs, times)
         shaded = [(w.time_after, w.time_before) for w in times.values()]
