@@ -99,7 +99,7 @@ class RandomHierarchy(ExactWindows):
             Line(
                 "annealed",
                 lambda t: Estimate.exact(self.annealed.root_belief(t, depth)),
-                self._stays,
+                None,
             ),
         ]
         apart = [

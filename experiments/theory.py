@@ -116,9 +116,7 @@ class Theory(Experiment):
         if math.isinf(window.start_before.value or 0.0):
             notes.append("S_before is everything: its T_start is infinite (null)")
         if window.end.lower != window.end.upper:
-            notes.append(
-                "times are sampled, from the same observations at each call"
-            )
+            notes.append("times are sampled, from the same observations at each call")
         return {
             "example": type(self).__name__,
             "epsilon": self.epsilon,
@@ -149,8 +147,8 @@ class Theory(Experiment):
         if window.start_after.value is None:
             return "no certified plateau: S_after is never told from the rest at this epsilon"
         return (
-            "no certified plateau: S_after looks like S_before only from time_end on, when S_before "
-            "is no longer told from the rest (time_start_before)"
+            "no certified plateau: S_after looks like S_before only from time_end on, when "
+            "S_before is no longer told from the rest (time_start_before)"
         )
 
     def _at_time(self, after: list[int], before: list[int]) -> dict[str, Any]:

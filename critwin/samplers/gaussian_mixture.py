@@ -181,7 +181,7 @@ class GaussianMixture(ExactSampler):
         """Direction of each spike, shape (K, d)."""
         length = np.sqrt(self._lengths)[:, None]
         spikes = np.zeros_like(self._means) if self.spikes is None else np.array(self.spikes, float)
-        return np.divide(spikes, length, out=np.zeros_like(spikes), where=length > 0)
+        return np.asarray(np.divide(spikes, length, out=0 * spikes, where=length > 0))
 
     @cached_property
     def _line(self) -> Floats | None:

@@ -30,12 +30,13 @@ class Line:
     Attributes:
         name: For the legend.
         theory: Its value at a time of the theory.
-        measured: Its measured interval at a visited level, by place.
+        measured: Its measured interval at a visited level, by place; None where another line of
+            the panel has the same points.
     """
 
     name: str
     theory: Callable[[float], Estimate]
-    measured: Callable[[int], Interval]
+    measured: Callable[[int], Interval] | None
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def _draw(
     color, kind = COLORS[number % 4], LINES[number % 4]
     values = [line.theory(float(t)).value for t in fine]
     axes.plot(fine, values, color=color, linestyle=kind, label=line.name, zorder=2)
+    if line.measured is None:
+        return
     found = [line.measured(place) for place in shown]
     middle = np.array([f.estimate for f in found])
     below = np.maximum(middle - [f.lower for f in found], 0)

@@ -69,7 +69,7 @@ def at_least(quantity: str, bound: float, found: Interval) -> Row:
 
 
 def of_bracket(bracket: Bracket, *, level: float) -> Interval:
-    """Give the interval of a bracket: from its lower end less an error to its upper end plus one."""
+    """Give the interval of a bracket: its ends, moved outwards by their errors."""
     k = NormalDist().inv_cdf(0.5 + level / 2)
     lower = max(bracket.lower - k * bracket.lower_error, 0.0)
     upper = min(bracket.upper + k * bracket.upper_error, 1.0)

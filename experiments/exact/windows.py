@@ -202,7 +202,9 @@ class ExactWindows(Experiment):
         return Line(
             name,
             lambda t: self.apart(one, other, t),
-            lambda place: of_bracket(self.state["measured"].distance(one, other, place), level=JOINT),
+            lambda place: of_bracket(
+                self.state["measured"].distance(one, other, place), level=JOINT
+            ),
         )
 
     def apart(self, one: Sequence[int], other: Sequence[int], at: float) -> Estimate:
@@ -264,7 +266,14 @@ class ExactWindows(Experiment):
             expected = leak(at, after)
             error = (expected.upper - expected.lower) / 2
             found = measured.leak(after, place, level=JOINT)
-            rows.append(equal(f"leak of S_after at {name}", expected.value, found, error=error))
+            rows.append(
+                equal(
+                    f"leak of S_after at {name} ({measured.times[place]:.3g})",
+                    expected.value,
+                    found,
+                    error=error,
+                )
+            )
         rest, place = self.rest(after), measured.at(float(middle))
         w = float(self.sampler.mixture_weights[after].sum())
         out, back = (measured.leak(s, place, level=JOINT) for s in (after, rest))
@@ -381,9 +390,11 @@ class ExactWindows(Experiment):
     def axis_end(self, times: dict[str, WindowTimes]) -> float:
         """Give where the figure's axis ends."""
         high = self.sampler.axis.high
+        if high < float("inf"):
+            return float(high)
         known = [w.end.value for w in times.values() if w.end.value is not None]
         longest = self.sampler.time(1)
-        return float(min(high, longest, 1.5 * max(known, default=longest)))
+        return float(min(longest, 1.5 * max(known, default=longest)))
 
     def _is_cheap(self) -> bool:
         few = len(self.sampler.mixture_weights) <= CHEAP_COMPONENTS

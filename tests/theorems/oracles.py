@@ -49,7 +49,9 @@ def at_time(which: str, t: float) -> Posteriors:
     return {"pair": PAIR, "skewed": SKEWED, "four": FOUR}[which].posteriors(t)
 
 
-def bounds_of(which: str, init: tuple[int, ...], targ: tuple[int, ...], t: float) -> dict[str, Value]:
+def bounds_of(
+    which: str, init: tuple[int, ...], targ: tuple[int, ...], t: float
+) -> dict[str, Value]:
     mixture = {"pair": PAIR, "skewed": SKEWED, "four": FOUR}[which]
     b = bounds_at(at_time(which, t), init=init, targ=targ)
     laws, kernel = mixture.channel(t)
@@ -155,20 +157,21 @@ PAPER = examples.gaussian_pair(4.0, 0.1)
 
 COMPUTED: dict[str, Callable[[], object]] = {
     **{
-        f"O1_TV(N(+mu),N(-mu)) mu=4.0 t={t}": (lambda t=t: pair_tv(4.0, t))
-        for t in (0.0, 1.0, 2.0)
+        f"O1_TV(N(+mu),N(-mu)) mu=4.0 t={t}": (lambda t=t: pair_tv(4.0, t)) for t in (0.0, 1.0, 2.0)
     },
-    "O2_Tbefore_exact mu=4.0 eps=0.1": lambda: window_times(
-        cached(PAIR), [1], [0, 1], epsilon=0.1
-    ).time_before,
-    "O3_Tafter_exact mu=4.0 eps=0.1": lambda: window_times(
-        cached(PAIR), [1], [0, 1], epsilon=0.1
-    ).time_after,
+    "O2_Tbefore_exact mu=4.0 eps=0.1": lambda: (
+        window_times(cached(PAIR), [1], [0, 1], epsilon=0.1).time_before
+    ),
+    "O3_Tafter_exact mu=4.0 eps=0.1": lambda: (
+        window_times(cached(PAIR), [1], [0, 1], epsilon=0.1).time_after
+    ),
     "O2b_Tbefore_paper mu=4.0 eps=0.1": lambda: PAPER.before,
     "O3b_Tafter_paper_printed mu=4.0 eps=0.1": lambda: PAPER.after_printed,
     "O3c_Tafter_proof mu=4.0 eps=0.1": lambda: PAPER.after_corrected,
     **{
-        f"O3d_width_exact eps={e} (indep of mu)": (lambda e=e: EXACT(10.0, e)[0] - EXACT(10.0, e)[1])
+        f"O3d_width_exact eps={e} (indep of mu)": (
+            lambda e=e: EXACT(10.0, e)[0] - EXACT(10.0, e)[1]
+        )
         for e in (0.1, 0.05)
     },
     **{f"O4_stay m={m}": (lambda m=m: stays_at(m)) for m in (0.0, 0.25, 0.5, 1.0, 3.0)},
@@ -211,9 +214,9 @@ COMPUTED: dict[str, Callable[[], object]] = {
         )
         for delta in (0.05, 0.005, 0.1)
     },
-    "O9c_posterior strong | position k=5, Delta=.1": lambda: (
-        RandomWalk(drift=0.1).posterior_at(np.array([5]))[0, 0]
-    ),
+    "O9c_posterior strong | position k=5, Delta=.1": lambda: RandomWalk(drift=0.1).posterior_at(
+        np.array([5])
+    )[0, 0],
     "O10_ICL delta=0.1 eps=0.01": lambda: {
         "T_correct": examples.in_context(100, 0.1, 0.01).extra["examples_corrected"],
         "T_printed": examples.in_context(100, 0.1, 0.01).extra["examples_printed"],

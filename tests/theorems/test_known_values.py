@@ -14,6 +14,7 @@ import pytest
 from critwin.curve import GridCurve
 from critwin.protocol import PAPER_FRACTIONS
 from critwin.samplers.markov_mixture import InContext
+from critwin.samplers.markov_string import MarkovString
 from critwin.windows.paper_jump import PaperJump
 from tests.theorems.oracles import COMPUTED
 
@@ -42,10 +43,20 @@ def test_values_kept_beside_the_project() -> None:
 
 
 def test_staircase_of_a_structured_output() -> None:
-    """Known from probabilities .9, .2, .5, .5, .75 of choices: jumps stand at the choices alone."""
+    """P(the whole right answer) after j of five right choices (symbol j)."""
     wanted = [0.03375, 0.0375, 0.1875, 0.375, 0.75, 1.0]
-    steps = [0.9, 0.2, 0.5, 0.5, 0.75]
-    reached = [float(np.prod(steps[j:])) for j in range(6)]
+    right = [0.9, 0.2, 0.5, 0.5, 0.75]
+    rows = np.zeros((7, 8))
+    for j, p in enumerate(right):
+        rows[j, j + 1], rows[j, 6] = p, 1 - p
+    rows[5, 7] = rows[6, 7] = 1
+    chain = MarkovString(
+        symbols=("0", "1", "2", "3", "4", "5", "w"),
+        initial=(1.0, 0, 0, 0, 0, 0, 0),
+        transitions=tuple(map(tuple, rows.tolist())),
+        max_new_tokens=8,
+    )
+    reached = [chain.last_symbol_law(tuple(range(j + 1)))[5] for j in range(6)]
     np.testing.assert_allclose(reached, wanted, atol=1e-12)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def sets_of(sampler: ExactSampler) -> tuple[list[int], list[int]]:
 
 
 def theorem_2_holds(sampler: ExactSampler) -> None:
-    """The labels' TV after resampling is at most epsilon (1 + max(1, W) / sqrt 2) in the plateau."""
+    """The labels' TV after resampling is at most Theorem 2's bound in the plateau."""
     after, before = sets_of(sampler)
     for epsilon in (0.3, 0.6):
         found = window_times(cached(sampler), after, before, epsilon=epsilon)
@@ -58,14 +59,16 @@ def theorem_2_holds(sampler: ExactSampler) -> None:
 
 
 def sharper_bounds_hold(sampler: ExactSampler) -> None:
-    """Each bound lies above the sharper one of its kind, at every time, for one and for two sets."""
+    """Each bound lies above the sharper one of its kind, at every time."""
     after, before = sets_of(sampler)
     for time in visited(sampler):
         at = sampler.posteriors(time)
         slack = ROUNDING if at.draws is None else 0.02  # the paper's uses a TV of its own sample
         for targ in (after, before):
             b = bounds_at(at, init=after, targ=targ)
-            assert b.by_leak <= b.by_overlap + ROUNDING <= b.tv_init_targ + 2 * b.leak + 2 * ROUNDING
+            assert (
+                b.by_leak <= b.by_overlap + ROUNDING <= b.tv_init_targ + 2 * b.leak + 2 * ROUNDING
+            )
             assert b.by_leak <= b.by_bhattacharyya + ROUNDING
             if b.paper is not None and b.linear is not None:
                 assert b.by_bhattacharyya <= b.paper + slack
@@ -91,7 +94,7 @@ def leak_is_monotone(sampler: ExactSampler) -> None:
     """B_S does not fall with time; from draws, by no more than their errors."""
     after, _ = sets_of(sampler)
     found = [leak(sampler.posteriors(t), after) for t in reversed(visited(sampler))]
-    for less, more in zip(found, found[1:], strict=False):
+    for less, more in pairwise(found):
         slack = ROUNDING if less.draws is None else 0.0
         assert more.upper >= less.lower - slack
 
@@ -166,7 +169,7 @@ def test_the_law_of_the_posterior_is_that_of_observations(name: str) -> None:
 
 
 def test_intervals_of_sampled_numbers_cover() -> None:
-    """Empirical Bernstein at 95 %: of 400 sampled leaks at most 5 % miss, 4 standard errors over."""
+    """Empirical Bernstein: of 400 sampled leaks at most 5 % miss, and 4 standard errors."""
     rng = np.random.default_rng(0)
     posterior = np.array([[0.999, 0.001], [0.6, 0.4], [0.02, 0.98]])
     mass = np.array([0.5, 0.1, 0.4])
