@@ -21,6 +21,7 @@ class AllOrNothing(ExactWindows):
 
     model: SparseRegression
     delta: float = 0.5
+    replicates: int = 10
 
     name: ClassVar[str] = "all_or_nothing"
     axis_name: ClassVar[str] = "examples removed"

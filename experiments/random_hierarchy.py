@@ -32,6 +32,7 @@ class RandomHierarchy(ExactWindows):
     """
 
     model: Model
+    originals: int = 2000
 
     name: ClassVar[str] = "random_hierarchy"
     axis_name: ClassVar[str] = "share of leaves masked"
