@@ -14,10 +14,11 @@ from critwin.theory.examples import PaperTimes
 from critwin.theory.times import WindowTimes, window_times
 from critwin.theory.total_variation import leak
 from critwin.theory.tree import Node, mixture_tree
+from experiments.exact.comparison import JOINT
 from experiments.exact.figures import Panel
 from experiments.exact.measuring import Measured
 from experiments.exact.verdicts import Row, at_most, crossing, equal, falls, of_bracket
-from experiments.exact.windows import JOINT, ExactWindows, named
+from experiments.exact.windows import ExactWindows, named
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,11 @@ from critwin.theory.posteriors import Estimate
 from critwin.theory.random_hierarchy import Annealed
 from critwin.theory.times import WindowTimes
 from critwin.theory.total_variation import stay
+from experiments.exact.comparison import JOINT
 from experiments.exact.figures import Line, Panel
 from experiments.exact.measuring import Measured
 from experiments.exact.verdicts import Row, equal
-from experiments.exact.windows import JOINT, ExactWindows
+from experiments.exact.windows import ExactWindows
 
 
 @dataclass(frozen=True, kw_only=True)
