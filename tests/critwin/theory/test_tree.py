@@ -54,8 +54,8 @@ def test_the_path_of_a_component_leads_to_the_root() -> None:
 
 
 def test_a_tree_over_masked_strings() -> None:
-    """Far in the first twelve indices, near in the last two: coarse is decided first."""
-    strings = tuple(a * 12 + b * 2 for a in "01" for b in "01")
+    """Far in the first forty indices, near in the last two: coarse is decided first."""
+    strings = tuple(a * 40 + b * 2 for a in "01" for b in "01")
     laws = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
     tree = mixture_tree(MaskedStrings(strings=strings, laws=laws), [[0, 1], [2, 3]], epsilon=0.3)
     pair = tree.children[0]
