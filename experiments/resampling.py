@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from critwin.records import RESAMPLES, RunDirectory
 from critwin.window import WindowRule
 from experiments.experiment import Accounts
 from experiments.originals import Drawing, generation, problem_blocks
-from experiments.tracker import Progress, Tracker
+from experiments.tracker import Progress, Silent, Tracker
 
 RESAMPLED_PER_PART = 32
 """Originals resampled and written together, so that batches are full; fixed, so that a restart
@@ -97,33 +97,66 @@ class Resampling(ABC):
     ) -> list[Generation]:
         """Draw rows of the resamples table again, each from its original and with its seed."""
 
-    def _resample(self, directory: RunDirectory, parts: int, telling: _Telling) -> int:
-        """Resample block after block of problems; give the number of blocks."""
+    def help(self, directory: RunDirectory, *, wanted: Callable[[], bool]) -> None:
+        """Make parts that nobody makes yet, for the process that carries the run out.
+
+        Args:
+            directory: The run directory, held by that process.
+            wanted: Tells whether it still needs parts.
+        """
+        parts = self.drawing.carry_out(directory, Silent(), wanted=wanted)
+        if not wanted():
+            return
+        drawn, blocks = self._blocks(directory, parts)
+        for i in directory.undone(self.tables, len(blocks), wait=False, wanted=wanted):
+            self._make(directory, i, drawn.slice(blocks[i].start, len(blocks[i])))
+
+    def _blocks(self, directory: RunDirectory, parts: int) -> tuple[pa.Table, list[range]]:
+        """Give the originals, and which of them are resampled together: those of whole problems."""
         scale = self.drawing.per_problem
         blocks = problem_blocks(len(self.drawing.problems), scale, RESAMPLED_PER_PART)
-        there = [
-            all(directory.has_part(table, i) for table in self.tables) for i in range(len(blocks))
-        ]
         drawn = pa.concat_tables([directory.read_part("originals", i) for i in range(parts)])
-        done = sum(len(block) for i, block in enumerate(blocks) if there[i])
-        telling.progress.begin("resamples", drawn.num_rows, unit="originals", done=done * scale)
+        return drawn, [range(block.start * scale, block.stop * scale) for block in blocks]
+
+    def _make(self, directory: RunDirectory, part: int, originals: pa.Table) -> None:
+        began = time.perf_counter()
+        made = self._tables_of(originals.to_pylist())
+        notes = {"seconds": time.perf_counter() - began}
+        for table in self.tables:
+            directory.write_part(table, part, made[table], notes=notes)
+
+    def _resample(self, directory: RunDirectory, parts: int, telling: _Telling) -> int:
+        """Resample block after block of problems; give the number of blocks."""
+        drawn, blocks = self._blocks(directory, parts)
+        uncounted = dict(enumerate(blocks))
+
+        def count() -> int:
+            """Count the parts that came since the last time, whoever made them."""
+            before = telling.originals
+            for i, block in list(uncounted.items()):
+                if all(directory.has_part(table, i) for table in self.tables):
+                    del uncounted[i]
+                    originals = drawn.slice(block.start, len(block))
+                    self._count(directory, i, originals, telling)
+            return telling.originals - before
+
         # parts of earlier starts are counted first, so that what is told is about the whole run
-        for i in sorted(range(len(blocks)), key=lambda i: not there[i]):
-            originals = drawn.slice(blocks[i].start * scale, len(blocks[i]) * scale)
-            if not there[i]:
-                began = time.perf_counter()
-                made = self._tables_of(originals.to_pylist())
-                notes = {"seconds": time.perf_counter() - began}
-                for table in self.tables:
-                    directory.write_part(table, i, made[table], notes=notes)
-            tables = {name: directory.read_part(name, i).to_pandas() for name in self.tables}
-            curves = self._own_curves(originals.to_pandas(), tables)
-            seconds = directory.notes("resamples", i)["seconds"]
-            telling.count(originals.num_rows, curves, tables, seconds)
-            if not there[i]:
-                telling.tell(originals.num_rows)
+        telling.progress.begin("resamples", drawn.num_rows, unit="originals", done=count())
+        for i in directory.undone(self.tables, len(blocks)):
+            self._make(directory, i, drawn.slice(blocks[i].start, len(blocks[i])))
+            telling.tell(count())
+        if uncounted:
+            telling.tell(count())
         telling.progress.end()
         return len(blocks)
+
+    def _count(
+        self, directory: RunDirectory, part: int, originals: pa.Table, telling: _Telling
+    ) -> None:
+        tables = {name: directory.read_part(name, part).to_pandas() for name in self.tables}
+        curves = self._own_curves(originals.to_pandas(), tables)
+        seconds = directory.notes("resamples", part)["seconds"]
+        telling.count(originals.num_rows, curves, tables, seconds)
 
     def _labels(
         self, originals: Sequence[dict[str, Any]], drawn: Sequence[Sequence[Generation]]

@@ -75,7 +75,7 @@ def test_a_run_that_another_process_computes_is_left_alone(fake, job) -> None:
     ):
         start(made, group=None)
     assert fake.runs == []
-    assert {path.name for path in made.directory().iterdir()} == {".lock"}
+    assert {path.name for path in made.directory().iterdir()} == {".lease-000001"}
 
 
 @pytest.mark.parametrize(
