@@ -89,10 +89,10 @@ def _run_sweep(main: Callable[[], None], sweep: Sweep) -> None:
     try:
         main()
         code = 0
-    except CritwinError as error:
-        sys.stderr.write(f"critwin: {error}\n")
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except SystemExit as stop:  # Hydra has said why
+        code = FAILED if stop.code else 0
     finally:
         code = max(code, show_sweep(console(), sweep))
     sys.exit(code)

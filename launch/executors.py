@@ -111,8 +111,9 @@ def submit_slurm(
     parallel = max(1, values.pop("array_parallelism") // max(1, len(arrays)))
     # since 22.05 srun does not take over what sbatch was asked for
     setup = [*values.pop("setup", []), "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK"]
-    executor.update_parameters(**values, setup=setup, array_parallelism=parallel)
+    values = executor._convert_parameters(values)
     try:
+        executor.update_parameters(**values, setup=setup, array_parallelism=parallel)
         for array in arrays:
             with _private_files(), clean_env():
                 jobs = executor.submit_array([Supervisor(str(orders[i])) for i in array])
@@ -120,13 +121,15 @@ def submit_slurm(
                 Assignment(str(job.job_id), tuple(cells[i]))
                 for i, job in zip(array, jobs, strict=True)
             ]
+    except ValueError as error:
+        raise SubmissionError(f"hydra.launcher: {str(error).splitlines()[0]}") from None
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
         lines = [line for line in str(error).splitlines() if "error" in line.lower()]
         raise SubmissionError(f"sbatch refuses: {(lines or [str(error)])[-1].strip()}") from None
 
 
 def max_array_size() -> int:
-    """Ask SLURM how long an array may be."""
+    """Ask SLURM how long an array may be; its largest index is one less."""
     try:
         shown = subprocess.run(
             ["scontrol", "show", "config"], capture_output=True, text=True, timeout=30, check=True
@@ -134,7 +137,7 @@ def max_array_size() -> int:
     except (OSError, subprocess.SubprocessError):
         return MAX_ARRAY_SIZE
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)
-    return max(1, int(found[1]) - 1) if found else MAX_ARRAY_SIZE - 1
+    return max(1, int(found[1])) if found else MAX_ARRAY_SIZE
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -20,17 +21,18 @@ from typing import Any
 import psutil
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, configure_log
+from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from critwin.errors import CritwinError
 from critwin.lease import machine
 from launch.build import component
 from launch.clusters import Cluster, Local, Slurm, visible_gpus
-from launch.executors import start_local, submit_slurm
-from launch.packing import merge, pack
+from launch.planning import jobs_for, missing
 from launch.queue import alive
-from launch.standing import Standing, stand
+from launch.standing import stand
 from launch.sweep import (
     Assignment,
     Cell,
@@ -76,7 +78,10 @@ class SweepLauncher(Launcher):
         cluster: Cluster = component(node, "cluster", Cluster)
         sweep = read_sweep(Path(str(self._config.hydra.sweep.dir)))
         parameters = {key: plain(value) for key, value in self._parameters.items()}
-        submit(sweep, cluster, parameters)
+        try:
+            submit(sweep, cluster, parameters)
+        except CritwinError as error:
+            raise CompactHydraException(f"critwin: {error}") from None  # shown without a traceback
         return []
 
 
@@ -97,25 +102,6 @@ def plain(value: object) -> object:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def missing(sweep: Sweep) -> tuple[list[Cell], list[Standing]]:
-    """Give the cells that nobody computed and nobody is going to, and where all of them stand."""
-    standings = stand(sweep)
-    sent = {cell.run_id for cell, each in zip(sweep.cells, standings, strict=True) if _taken(each)}
-    return [cell for cell in sweep.cells if cell.run_id not in sent], standings
-
-
-def _taken(standing: Standing) -> bool:
-    return standing.state in ("done", "running") or (standing.state == "waiting" and standing.sent)
-
-
-def jobs_for(cells: Sequence[Cell], cluster: Cluster) -> list[list[Cell]]:
-    """Share cells out to jobs."""
-    jobs = pack(
-        cells, at_once=cluster.at_once(), per_job=cluster.cells_per_job, shards=cluster.shards
-    )
-    return jobs if isinstance(cluster, Slurm) else merge(jobs, cluster.at_once())
-
-
 def submit(sweep: Sweep, cluster: Cluster, parameters: dict[str, Any]) -> None:
     """Submit the missing cells of a sweep, and wait unless the cluster says `detach`."""
     cells, standings = missing(sweep)
@@ -133,6 +119,8 @@ def submit(sweep: Sweep, cluster: Cluster, parameters: dict[str, Any]) -> None:
     ids = [[cell.run_id for cell in job] for job in jobs]
     logs = sweep.folder.resolve() / "logs"
     handles: list[Any] = []
+    from launch.executors import start_local, submit_slurm  # submitit, where it is needed
+
     if isinstance(cluster, Slurm):
         for sent in submit_slurm(orders, ids, logs=logs, parameters=parameters):
             submission = replace(submission, jobs=(*submission.jobs, *sent))
@@ -146,6 +134,8 @@ def submit(sweep: Sweep, cluster: Cluster, parameters: dict[str, Any]) -> None:
     else:
         _work_here(sweep, submission, orders[0])
         return
+    with suppress(OSError):
+        (logs / "%j").rmdir()  # submitit makes it and leaves it empty
     log.info("jobs: %s", " ".join(job.job for job in submission.jobs))
     if not cluster.detach:
         _wait(sweep, submission, handles)

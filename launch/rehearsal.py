@@ -11,7 +11,7 @@ from rich.text import Text
 
 from critwin.records import RunDirectory
 from launch.build import Job
-from launch.launcher import jobs_for, missing
+from launch.planning import jobs_for, missing
 from launch.standing import Standing, stand_run
 from launch.sweep import Cell, Sweep
 from launch.terminal import duration
