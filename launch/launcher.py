@@ -153,9 +153,16 @@ def _write_order(
         "cells": [cell.run_id for cell in cells],
         "shards": cluster.shards,
         "environment": environment,
+        "umask": _umask(),
     }
     write_json(path, order)
     return path
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _local_environment(number: int, cluster: Local) -> dict[str, str | None]:

@@ -60,6 +60,7 @@ class Order:
         cells: Run ids, in order.
         shards: Jobs that work on each of them together.
         environment: Variables to set; null ones are removed.
+        umask: Of the user who submitted, for run directories.
     """
 
     sweep: str
@@ -68,6 +69,7 @@ class Order:
     cells: list[str]
     shards: int = 1
     environment: dict[str, str | None] | None = None
+    umask: int = 0o077
 
     @classmethod
     def read(cls, path: Path) -> Order:
@@ -203,6 +205,7 @@ def main(arguments: Sequence[str]) -> None:
     path, pipe = arguments
     order = Order.read(Path(path))
     _set_environment(order.environment or {})
+    os.umask(order.umask)
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )

@@ -30,7 +30,7 @@ pytestmark = [
 
 SLURM = ("cluster=slurm", "cluster.cpus_per_task=1", "cluster.detach=true", "tracker=none", "-m")
 TINY = (*MARKOV, "dataset.n_problems=2", "sampler.n=2", *SLURM)
-LONG = (*MARKOV, "dataset.n_problems=200", "sampler.n=40", "seed=1")
+LONG = (*MARKOV, "dataset.n_problems=150", "sampler.n=60", "seed=1")
 
 
 def ask(*command: str) -> str:
@@ -73,7 +73,7 @@ def test_a_failed_cell_is_failed_everywhere_and_alone(tmp_path: Path) -> None:
     assert found == ["FAILED", "COMPLETED"]
     blocked.unlink()
     launch(tmp_path, *swept)
-    first, second = submissions(tmp_path)
+    _, second = submissions(tmp_path)
     assert [job["cells"] for job in second["jobs"]] == [[ids[0]]], "what is missing, nothing else"
     wait_until(lambda: not queued(tmp_path), "the queue is empty")
     assert status(tmp_path).returncode == 0
