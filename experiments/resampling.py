@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -16,6 +17,7 @@ from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.generation import Generation, TextSampler
 from critwin.records import RESAMPLES, RunDirectory
+from critwin.statistics import clustered_share
 from critwin.window import WindowRule
 from experiments.experiment import Accounts
 from experiments.originals import Drawing, generation, problem_blocks
@@ -27,6 +29,8 @@ meets the same parts."""
 
 REDRAWN = 64
 """Resamples drawn again in a batch of another composition, to count what rounding flips."""
+
+OWNERS = ("original_id", "problem_id")
 
 ORDER = ("original_id", "kind", "position", "replicate")
 
@@ -156,7 +160,7 @@ class Resampling(ABC):
         tables = {name: directory.read_part(name, part).to_pandas() for name in self.tables}
         curves = self._own_curves(originals.to_pandas(), tables)
         seconds = directory.notes("resamples", part)["seconds"]
-        telling.count(originals.num_rows, curves, tables, seconds)
+        telling.count(originals, curves, tables, seconds)
 
     def _labels(
         self, originals: Sequence[dict[str, Any]], drawn: Sequence[Sequence[Generation]]
@@ -260,21 +264,25 @@ class _Telling:
     tracker: Tracker
     progress: Progress
     originals: int = 0
-    with_window: int = 0
+    trials: Counter[str] = field(default_factory=Counter)
+    with_window: Counter[str] = field(default_factory=Counter)
     tokens: int = 0
     seconds: float = 0.0
     half_widths: list[float] = field(default_factory=list)
 
     def count(
         self,
-        originals: int,
+        originals: pa.Table,
         curves: Sequence[MeasuredCurve],
         tables: Mapping[str, pd.DataFrame],
         seconds: float,
     ) -> None:
         """Count a part and the seconds that it took."""
-        self.originals += originals
-        self.with_window += sum(bool(self.rule.find(c)) for c in curves if c.label != UNSCORED)
+        self.originals += originals.num_rows
+        problem = dict(zip(*(originals[key].to_pylist() for key in OWNERS), strict=True))
+        self.trials.update(problem.values())
+        found = [c for c in curves if c.label != UNSCORED and self.rule.find(c)]
+        self.with_window.update(problem[curve.original_id] for curve in found)
         self.tokens += int(tables["resamples"]["tokens_generated"].sum())
         self.seconds += seconds
         if "plans" in tables:
@@ -285,8 +293,13 @@ class _Telling:
         told = {
             "originals_done": self.originals,
             "tokens_per_second": self.tokens / self.seconds,
-            "share_with_window": self.with_window / self.originals,
         }
+        hits = [self.with_window[problem] for problem in self.trials]
+        share = clustered_share(hits, list(self.trials.values()))
+        if share is not None:
+            told["share_with_window"] = share.estimate
+            told["share_with_window_lower"] = share.lower  # 95 %, over problems
+            told["share_with_window_upper"] = share.upper
         if self.half_widths:
             told["half_width"] = sum(self.half_widths) / len(self.half_widths)
         self.tracker.log(told)

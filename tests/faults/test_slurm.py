@@ -30,7 +30,7 @@ pytestmark = [
 
 SLURM = ("cluster=slurm", "cluster.cpus_per_task=1", "cluster.detach=true", "tracker=none", "-m")
 TINY = (*MARKOV, "dataset.n_problems=2", "sampler.n=2", *SLURM)
-LONG = (*MARKOV, "dataset.n_problems=150", "sampler.n=60", "seed=1")
+LONG = (*MARKOV, "dataset.n_problems=80", "sampler.n=120", "seed=1")
 
 
 def ask(*command: str) -> str:
