@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -34,8 +34,8 @@ def server(kind: str) -> Iterator[str]:
             except OSError:
                 return
             if kind == "drops":
-                connection.recv(1)
-                connection.close()
+                with connection, suppress(OSError):
+                    connection.recv(1)
             else:
                 held.append(connection)
 
