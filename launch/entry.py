@@ -7,6 +7,7 @@ else can write.
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -48,6 +49,8 @@ def check_private(folder: Path) -> None:
 
 def main() -> None:
     """Check the folder, then hand over to submitit."""
+    # until submitit listens, the warning before a limit must not kill what it warns
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     from submitit.core.submission import submitit_main
 
     folder = Path(sys.argv[1])

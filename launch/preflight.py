@@ -28,6 +28,8 @@ from launch.run import words_of
 from launch.secrets import refuse_secrets
 from launch.sweep import Cell, Sweep, twins
 
+LAUNCHER = "hydra_plugins.critwin.SweepLauncher"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -181,7 +183,10 @@ def _check_writable(key: str, value: str, folder: Path) -> None:
 
 
 def _check_launcher(master: DictConfig) -> None:
-    """Refuse launcher values of a wrong kind, which Hydra meets only while submitting."""
+    """Refuse another launcher, and values that Hydra would be the first to miss."""
+    target = str(master.hydra.launcher.get("_target_"))
+    if target != LAUNCHER:
+        raise ParameterError("hydra.launcher._target_", target, f"{LAUNCHER}, nothing else")
     try:
         OmegaConf.to_container(master.hydra.launcher, resolve=True)
     except OmegaConfBaseException as error:

@@ -50,7 +50,7 @@ def _queued() -> set[str] | None:
     """Give the ids of this user's jobs that SLURM has, arrays one by one; None: it does not say."""
     try:
         shown = subprocess.run(
-            ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--format=%i %T"],
+            ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--format=%i"],
             capture_output=True,
             text=True,
             timeout=ASK_SECONDS,
@@ -58,5 +58,4 @@ def _queued() -> set[str] | None:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    rows = [line.split() for line in shown.splitlines()]
-    return {row[0] for row in rows if row and row[1] not in ("COMPLETING", "COMPLETED", "FAILED")}
+    return set(shown.split())  # one that completes may be on its way to be requeued

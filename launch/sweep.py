@@ -157,7 +157,7 @@ def open_submission(folder: Path, cluster: str) -> Submission:
         "git_dirty": dirty,
         "code_sha256": code_hash(),
     }
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{uuid.uuid4().hex[:6]}"
     submission = Submission(name, cluster, (), facts)
     write_submission(folder, submission)
     return submission

@@ -30,7 +30,7 @@ pytestmark = [
 
 SLURM = ("cluster=slurm", "cluster.cpus_per_task=1", "cluster.detach=true", "tracker=none", "-m")
 TINY = (*MARKOV, "dataset.n_problems=2", "sampler.n=2", *SLURM)
-LONG = (*MARKOV, "dataset.n_problems=80", "sampler.n=120", "seed=1")
+LONG = (*MARKOV, "dataset.n_problems=140", "sampler.n=80", "seed=1")
 
 
 def ask(*command: str) -> str:
@@ -104,24 +104,26 @@ def test_requeue_warning_kill_and_a_stopped_slurmd(tmp_path: Path) -> None:
     launch(tmp_path, *LONG, *SLURM)
     (job,) = jobs_of(tmp_path)
 
-    def worked_on(count: int) -> None:
-        wait_until(
-            lambda: parts(tmp_path) >= count or states(tmp_path) == ["done"], f"part {count}"
-        )
+    def works() -> None:
+        """Wait until a part more stands, made by a process that is there."""
+        wait_until(lambda: processes(tmp_path, "launch.worker"), "a worker")
+        before = parts(tmp_path)
+        wait_until(lambda: parts(tmp_path) > before, f"part {before + 1}")
 
-    worked_on(1)
+    works()
     ask("scontrol", "requeue", job)
     wait_until(lambda: job_facts(job)["Restarts"] == "1", "requeued")
-    worked_on(parts(tmp_path) + 1)
+    wait_until(lambda: job_facts(job)["JobState"] == "RUNNING", "it runs again")
+    works()
     ask("scancel", "--signal=USR2", job)  # what SLURM sends before the limit and at preemption
     wait_until(lambda: job_facts(job)["Restarts"] == "2", "submitit requeued it")
-    wait_until(lambda: processes(tmp_path, "launch.worker"), "it works again")
-    worked_on(parts(tmp_path) + 1)
+    wait_until(lambda: job_facts(job)["JobState"] == "RUNNING", "it runs again")
+    works()
     (worker,) = processes(tmp_path, "launch.worker")
     worker.kill()
-    wait_until(lambda: processes(tmp_path, "launch.worker"), "the supervisor starts another")
-    assert job_facts(job)["Restarts"] == "2"
-    worked_on(parts(tmp_path) + 1)
+    worker.wait(30)
+    works()
+    assert job_facts(job)["Restarts"] == "2", "the supervisor started another"
     _stop_slurmd_for_a_while()
     wait_until(lambda: not queued(tmp_path), "the queue is empty")
     if states(tmp_path) != ["done"]:  # SLURM may have given the job up with its node
