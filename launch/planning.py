@@ -13,12 +13,14 @@ from launch.sweep import Cell, Sweep
 def missing(sweep: Sweep) -> tuple[list[Cell], list[Standing]]:
     """Give the cells that nobody computed and nobody is going to, and where all of them stand."""
     standings = stand(sweep)
-    sent = {cell.run_id for cell, each in zip(sweep.cells, standings, strict=True) if _taken(each)}
-    return [cell for cell in sweep.cells if cell.run_id not in sent], standings
+    pairs = zip(sweep.cells, standings, strict=True)
+    return [cell for cell, standing in pairs if not _taken(cell, standing)], standings
 
 
-def _taken(standing: Standing) -> bool:
-    return standing.state in ("done", "running") or (standing.state == "waiting" and standing.sent)
+def _taken(cell: Cell, standing: Standing) -> bool:
+    if standing.state == "done":
+        return not cell.always
+    return standing.state == "running" or (standing.state == "waiting" and standing.sent)
 
 
 def jobs_for(cells: Sequence[Cell], cluster: Cluster) -> list[list[Cell]]:

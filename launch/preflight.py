@@ -156,6 +156,7 @@ def _cell(job: Job, run: Path, overrides: Sequence[str], config: DictConfig) -> 
         identity=json.loads(json.dumps(identity(experiment.determining()))),
         words=words_of(config.hydra.runtime.choices),
         loads=json.dumps(loading(model), sort_keys=True),
+        always=experiment.always,
     )
 
 

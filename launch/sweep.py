@@ -33,6 +33,7 @@ class Cell:
         identity: What determines its numbers, content hashes included; fit for JSON.
         words: Names of the components chosen.
         loads: Names the model that it loads; cells with the same name share it.
+        always: Whether it is done anew where it is complete.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class Cell:
     identity: object = None
     words: tuple[str, ...] = ()
     loads: str = ""
+    always: bool = False
 
 
 @dataclass(frozen=True)

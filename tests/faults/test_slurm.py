@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -157,3 +158,19 @@ def test_a_cancelled_job_is_lost_and_goes_on_when_submitted_again(tmp_path: Path
     wait_until(lambda: states(tmp_path) == ["lost"], "nobody is at it")
     assert parts(tmp_path) >= before, "what was computed is kept"
     assert sweep_folder(tmp_path).joinpath("logs").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif("CRITWIN_FAULTS" not in os.environ, reason="long: CRITWIN_FAULTS=60 asks")
+def test_a_real_time_limit(tmp_path: Path) -> None:
+    """SLURM allows limits of whole minutes, and warns up to a minute too early."""
+    cell = (*MARKOV, "dataset.n_problems=800", "sampler.n=100", "seed=1", *SLURM)
+    launch(tmp_path, *cell, "+cluster.additional_parameters.time=2", "cluster.signal_delay_s=30")
+    (job,) = jobs_of(tmp_path)
+    wait_until(lambda: parts(tmp_path) >= 1, "it works")
+    assert job_facts(job)["TimeLimit"] == "00:02:00"
+    wait_until(lambda: job_facts(job)["Restarts"] == "1", "the limit, and a requeue")
+    before = parts(tmp_path)
+    wait_until(lambda: parts(tmp_path) > before, "it goes on")
+    ask("scancel", job)
+    log = "".join(path.read_text() for path in tmp_path.glob("multirun/*/*/logs/*/*_log.err"))
+    assert "Caught signal SIGUSR2" in log
