@@ -77,7 +77,8 @@ class Debug(Cluster):
         given = {"max_parallel": None, "cells_per_job": None, "shards": 1, "detach": False}
         for key, only in given.items():
             if getattr(self, key) != only:
-                raise ParameterError(key, getattr(self, key), "nothing else than it is, in debug")
+                allowed = f"{only} alone, because debug is this one process"
+                raise ParameterError(key, getattr(self, key), allowed)
 
 
 @dataclass(frozen=True, kw_only=True)
