@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -134,8 +133,6 @@ def submit(sweep: Sweep, cluster: Cluster, parameters: dict[str, Any]) -> None:
     else:
         _work_here(sweep, submission, orders[0])
         return
-    with suppress(OSError):
-        (logs / "%j").rmdir()  # submitit makes it and leaves it empty
     log.info("jobs: %s", " ".join(job.job for job in submission.jobs))
     if not cluster.detach:
         _wait(sweep, submission, handles)

@@ -77,4 +77,4 @@ def _row(cell: Cell, job: Job, standing: Standing, place: str) -> list[str | Tex
     tokens = "" if cost is None or cost.tokens is None else f"{cost.tokens:.3g}"
     seconds = "" if cost is None or cost.seconds is None else duration(cost.seconds)
     own = " ".join(override for override in standing.overrides)
-    return [standing.state, cell.run_id, Text(printable(own)), place, tokens, seconds]
+    return [standing.state, cell.directory, Text(printable(own)), place, tokens, seconds]

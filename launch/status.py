@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -95,7 +96,7 @@ def show_sweep(out: Console, sweep: Sweep) -> int:
     standings = stand(sweep)
     show(out, standings)
     jobs = [job.job for each in list(read_submissions(sweep.folder))[:1] for job in each.jobs]
-    if any(each.state in ("waiting", "running") for each in standings):
+    if jobs and any(each.state in ("waiting", "running") for each in standings):
         out.print(Text(f"jobs: {' '.join(jobs)}"), soft_wrap=True)
     out.print(Text(f"manifest and logs: {sweep.folder}"), soft_wrap=True)
     folder = shlex.quote(f"runs=[{sweep.folder}]")
@@ -124,7 +125,8 @@ def _row(each: Standing) -> list[Text]:
     progress = f"{each.stage} {each.done}/{each.total} {each.unit}" if each.done is not None else ""
     speed = "" if each.tokens_per_second is None else f"{each.tokens_per_second:.0f}"
     left = "" if each.seconds_left is None else duration(each.seconds_left)
-    cells = [each.state, each.directory.name, " ".join(each.overrides), progress, speed, left]
+    run = min(str(each.directory), os.path.relpath(each.directory), key=len)
+    cells = [each.state, run, " ".join(each.overrides), progress, speed, left]
     row = [Text(printable(cell)) for cell in cells]
     row[0].stylize(STYLES[each.state])
     return row

@@ -57,7 +57,7 @@ def test_a_failed_cell_is_failed_everywhere_and_alone(tmp_path: Path) -> None:
     launch(tmp_path, *MARKOV, "dataset.n_problems=2", "sampler.n=2", "seed=2", "dry_run=true")
     assert not list(tmp_path.iterdir()), "a dry run writes nothing"
     planned = launch(tmp_path, *swept, "dry_run=true").stdout
-    ids = re.findall(r"waiting +([0-9a-f]{16})", planned)
+    ids = re.findall(r"waiting +\S*/([0-9a-f]{16})", planned)
     assert len(ids) == 2
     assert "2 would go out in 2 jobs on slurm" in planned
     blocked = tmp_path / "outputs" / "llm_math" / ids[0]
@@ -67,9 +67,9 @@ def test_a_failed_cell_is_failed_everywhere_and_alone(tmp_path: Path) -> None:
     wait_until(lambda: not queued(tmp_path), "the queue is empty")
     shown = status(tmp_path)
     assert shown.returncode == 1
-    assert re.search(rf"failed +{ids[0]}", shown.stdout)
+    assert re.search(rf"failed +\S*{ids[0]}", shown.stdout)
     assert "cannot be written" in shown.stdout
-    assert re.search(rf"done +{ids[1]}", shown.stdout)
+    assert re.search(rf"done +\S*{ids[1]}", shown.stdout)
     found = [job_facts(job)["JobState"] for job in jobs_of(tmp_path)]
     assert found == ["FAILED", "COMPLETED"]
     blocked.unlink()

@@ -83,6 +83,7 @@ def test_a_running_cell_shows_progress_speed_and_time_left(sweep) -> None:
         code, text = ask(str(sweep.folder))
         assert code == 1
         (line,) = [line for line in text.splitlines() if line.startswith("running")]
+        assert f"outputs/fake/{sweep.cells[0].run_id}" in line
         assert re.search(r"seed=1 +resamples 10/40 originals +1234 +\d", line)
 
 
