@@ -46,7 +46,8 @@ from launch.worker import Order, Worker
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = {"local": 1.0, "slurm": 10.0}
+"""Between two looks at the jobs; each is one question to SLURM, however many there are."""
 TELL_SECONDS = 30.0
 
 
@@ -190,7 +191,7 @@ def _wait(sweep: Sweep, submission: Submission, handles: Sequence[Any]) -> None:
         while any(alive([submission]).values()):
             for handle in handles:
                 handle.done()  # reaps its process
-            time.sleep(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS[submission.cluster])
             if time.monotonic() - told > TELL_SECONDS:
                 told = time.monotonic()
                 _tell(sweep)
