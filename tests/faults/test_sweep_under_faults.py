@@ -42,7 +42,7 @@ EMBEDDED = (
     "sampler=fractions",
     "sampler.n=6",
     "originals_per_problem=2",
-    "dataset.n_problems=40",
+    "dataset.n_problems=24",
     "sampler.temperature=0.6,0.8,1.0,1.2",
 )
 QUIET = ("outputs=quiet", "multirun=still", "cluster=debug", "tracker=none", "-m")
