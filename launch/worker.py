@@ -35,7 +35,7 @@ from launch.sweep import (
     read_json,
 )
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("launch.worker")  # also where this module is __main__
 
 ALL_WELL, SOME_FAILED, MEMORY_FULL, STOPPED = 0, 1, 75, 143
 """Exit codes of a worker; after MEMORY_FULL another process goes on with what is left."""
