@@ -140,8 +140,9 @@ class GridCurve(MeasuredCurve):
 def grid_curves(originals: pd.DataFrame, resamples: pd.DataFrame) -> list[GridCurve]:
     """Count labels at each position of each original.
 
-    Each original gets a curve for its own label and for every other label seen in its resamples,
-    `UNSCORED` among them. The position that keeps everything is added with its exact value.
+    Each original gets a curve for its own label, for every other label seen in its resamples, and
+    for `UNSCORED`, seen or not: its interval says how rare it is. The position that keeps
+    everything is added with its exact value.
 
     Args:
         originals: Columns original_id, label, token_ids of the originals table.
@@ -165,7 +166,7 @@ def _curves_of(original_id: str, own: str, length: int, draws: pd.DataFrame) -> 
     trials = counts.sum(axis=1).to_numpy(dtype=np.int64)
     position = counts.index.to_numpy(dtype=np.int64)
     unscored = counts[UNSCORED].to_numpy() / trials if UNSCORED in counts else 0.0 * trials
-    others = sorted(label for label in counts.columns if label != own)
+    others = sorted({*counts.columns, UNSCORED} - {own})
     curves = []
     for label in (own, *others):
         hits = counts[label].to_numpy() if label in counts else np.zeros_like(trials)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,8 @@ def forks_beside_grid(forks: RunDirectory, grid: RunDirectory, *, panels: int = 
         panels: Originals drawn, side by side: those that the grid changes most between neighbours.
 
     Returns:
-        Double-column figure; band and error bars are pointwise 95 % intervals.
+        Double-column figure; band and error bars are pointwise 95 % intervals. Each panel says how
+        many draws and tokens either protocol took for its original, the pilot of forks included.
 
     Raises:
         RecordsError: A table is missing or damaged, or the runs share no original.
@@ -38,13 +39,34 @@ def forks_beside_grid(forks: RunDirectory, grid: RunDirectory, *, panels: int = 
     )
     if not shared:
         raise RecordsError(f"{forks.path} and {grid.path} share no original")
+    spent_forks, spent_grid = _spent(forks), _spent(grid)
     with drawing(DOUBLE, 2.0) as figure:
         every = figure.subplots(1, min(panels, len(shared)), sharey=True, squeeze=False)[0]
         for axes, name in zip(every, shared, strict=False):
             _draw(axes, by_forks[name], by_grid[name])
+            for protocol, spent, handle in zip(
+                ("forks", "resamples"),
+                (spent_forks[name], spent_grid[name]),
+                (axes.lines[0], axes.containers[0]),
+                strict=True,
+            ):
+                handle.set_label(f"{spent.draws:,} {protocol}, {spent.tokens:,} tokens")
+            axes.legend(loc="best", handlelength=1.2, fontsize=5.5)
         every[0].set_ylabel("resamples that agree")
-        every[0].legend(loc="best", handlelength=1.6)
     return figure
+
+
+class _Spent(NamedTuple):
+    draws: int
+    tokens: int
+
+
+def _spent(run: RunDirectory) -> dict[str, _Spent]:
+    """Count the draws of each original and their tokens."""
+    tokens = run.read("resamples").to_pandas().groupby("original_id")["tokens_generated"]
+    spent = {str(name): _Spent(len(own), int(own.sum())) for name, own in tokens}
+    ids = run.read("originals")["original_id"].to_pylist()
+    return {name: spent.get(name, _Spent(0, 0)) for name in ids}
 
 
 def _own(run: RunDirectory) -> dict[str, Curve]:
@@ -58,8 +80,7 @@ def _largest_step(curve: Curve) -> float:
 
 def _draw(axes: Axes, forks: Curve, grid: Curve) -> None:
     axes.fill_between(forks.position, forks.lower, forks.upper, color=FORKS, alpha=0.2, linewidth=0)
-    number = int(forks.trials.max())
-    axes.plot(forks.position, forks.agreement, color=FORKS, label=f"{number} forks")
+    axes.plot(forks.position, forks.agreement, color=FORKS)
     drawn = grid.trials > 0
     middle = grid.agreement[drawn]
     ends = np.stack([middle - grid.lower[drawn], grid.upper[drawn] - middle])
@@ -72,7 +93,6 @@ def _draw(axes: Axes, forks: Curve, grid: Curve) -> None:
         elinewidth=0.8,
         capsize=1.5,
         markersize=3,
-        label=f"{int(grid.trials.sum())} resamples",
         clip_on=False,
     )
     axes.set(xlim=(-1, forks.length), ylim=(-0.02, 1.02), xlabel="tokens kept")

@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from critwin.feature import UNSCORED
+from critwin.verdict_summary import verdict_texts
+
 SHOWN_PER_POSITION = 4
 """Different continuations on the page per original and position, at most; labels take turns."""
 
@@ -32,6 +35,7 @@ def page_data(
     windows: pd.DataFrame,
     resamples: pd.DataFrame,
     attribution: pd.DataFrame | None = None,
+    verdicts: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Choose what the page shows of each original.
 
@@ -41,9 +45,11 @@ def page_data(
         windows: The windows table.
         resamples: The resamples table; pilot forks are not shown.
         attribution: The attribution table of a run by forks.
+        verdicts: The verdicts table.
 
     Returns:
         `originals`, in the table's order: identity, texts, tokens with surprisal (nats), verdict,
+        what is certain about windows in words,
         largest jump, windows, curves and whether they have a value at every position, for each
         position a choice of continuations, and for forks the tokens with the largest jumps, by
         position.
@@ -51,6 +57,7 @@ def page_data(
     shown_draws = resamples[resamples["kind"] != "pilot"]
     tables = (curves, windows, shown_draws, curves.iloc[:0] if attribution is None else attribution)
     by_original = [_grouped(table) for table in tables]
+    certain = {} if verdicts is None else verdict_texts(verdicts)
     made = []
     for row in originals.to_dict("records"):
         own_curves, own_windows, own_draws, own_tokens = (
@@ -70,6 +77,7 @@ def page_data(
                 "correct": _known(row["correct"]),
                 "unscored": bool(row["unscored"]),
                 "finish": row["finish_reason"],
+                "certain": certain.get(row["original_id"]),
                 "tokens": list(row["tokens"]),
                 "surprisal": [_number(value, 2) for value in row["surprisal"]],
                 "jump": None if own_curves is None else _largest_jump(own_curves),
@@ -77,7 +85,7 @@ def page_data(
                 "estimator": None if own_curves is None else own_curves["estimator"].iloc[0],
                 "everywhere": own_curves is not None and _is_everywhere(own_curves["position"]),
                 "curves": shown,
-                "others": 0 if own_curves is None else int(own_curves["label"].nunique()) - 1,
+                "others": 0 if own_curves is None else _others(own_curves),
                 "draws": {} if own_draws is None else _draws(own_draws, row["label"]),
                 "forked": forked,
             }
@@ -91,6 +99,8 @@ def _grouped(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _curves(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Give the own label's curve first, then those of the most probable other labels.
+
+    `UNSCORED` has a curve wherever it was seen, one of the most probable or not.
 
     A curve with a value everywhere is given at the positions at which it bends: between them it is
     flat, to three digits.
@@ -111,7 +121,14 @@ def _curves(rows: pd.DataFrame) -> list[dict[str, Any]]:
         curves.append(curve)
     curves.sort(key=lambda curve: (not curve["own"], -max(curve["agreement"]), curve["label"]))
     seen = [curve for curve in curves if curve["own"] or max(curve["agreement"]) >= 0.005]
-    return seen[: 1 + SHOWN_LABELS]
+    unscored = [curve for curve in seen[1 + SHOWN_LABELS :] if curve["label"] == UNSCORED]
+    return seen[: 1 + SHOWN_LABELS - len(unscored)] + unscored
+
+
+def _others(rows: pd.DataFrame) -> int:
+    """Count the labels beside the own one; UNSCORED has a curve where it was not seen, too."""
+    most = rows[~rows["own"]].groupby("label")["agreement"].max()
+    return int(((most > 0) | (most.index != UNSCORED)).sum())
 
 
 def _is_everywhere(positions: pd.Series[int]) -> bool:

@@ -48,7 +48,8 @@ def coincidences(
     Args:
         originals: Columns original_id, problem_id, text, tokens of the originals table.
         windows: Columns original_id, position_start, position_end of the windows table.
-        cells: The cells that the rule compared, by original_id; that of a window is added.
+        cells: The cells that the rule compared, by original_id; that of a window is added. An
+            original without any was searched everywhere: all stretches as long as its window.
         problems: The problems of the originals, with their branches.
 
     Returns:
@@ -112,6 +113,27 @@ def branch_tokens(problem: Problem, text: str, tokens: Sequence[str]) -> list[tu
     return found
 
 
+PLAIN, WORDS = "plain arithmetic", "other words"
+"""What tokens that decide no planted branch are: those with a digit, and the rest."""
+
+
+def token_kinds(problem: Problem, text: str, tokens: Sequence[str]) -> list[str]:
+    """Give each token the kind of the planted branch that it decides, or what else it is.
+
+    Args:
+        problem: The problem with its branches.
+        text: An answer to it.
+        tokens: The answer's tokens, length n.
+
+    Returns:
+        Kinds, length n; `PLAIN` or `WORDS` where no branch is decided.
+    """
+    kinds = [PLAIN if any(c.isdigit() for c in token) else WORDS for token in tokens]
+    for kind, (start, end) in branch_tokens(problem, text, tokens):
+        kinds[start:end] = [kind] * (end - start)
+    return kinds
+
+
 def _window_rows(
     originals: pd.DataFrame,
     windows: pd.DataFrame,
@@ -129,7 +151,11 @@ def _window_rows(
             continue
         placed = branch_tokens(problem, text, tokens)
         window = (int(start), int(end))
-        compared = sorted({*cells.get(original_id, ()), window})
+        if original_id in cells:
+            compared = sorted({*cells[original_id], window})
+        else:
+            long = window[1] - window[0]
+            compared = [(at, at + long) for at in range(len(tokens) - long + 1)]
         width = np.array([b - a for a, b in compared], dtype=np.float64)
         for kind in ("", *sorted({branch.kind for branch in problem.branches})):
             words = [word for of, word in placed if kind in ("", of)]

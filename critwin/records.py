@@ -150,6 +150,36 @@ WINDOWS = pa.schema(
         ("time_before", pa.float64()),
         ("time_after", pa.float64()),
         ("plateau", pa.bool_()),
+        ("alive_before", pa.list_(pa.string())),  # labels alive on the plateau before it, most
+        ("alive_after", pa.list_(pa.string())),  # probable first, and after; null of most rules
+    ]
+)
+
+SCALE_UNITS, SCALE_ENDS = ("tokens", "fraction", "nats"), ("", "_lower", "_upper")
+
+VERDICTS = pa.schema(
+    [
+        ("original_id", pa.string()),
+        ("label", pa.string()),
+        ("rule", pa.string()),
+        ("direction", pa.string()),  # rise, fall
+        ("threshold", pa.float64()),  # changes strictly above it are asked for
+        ("max_width", pa.float64()),  # over at most this; null: any
+        ("unit", pa.string()),  # tokens, nats, fraction
+        ("verdict", pa.string()),  # window, none, undecided; 95 %, jointly with all of the row
+        ("windows", pa.int32()),  # that were certified
+        ("change", pa.float64()),  # largest change of the estimated curve within the width
+        ("change_lower", pa.float64()),  # the largest change is at least this
+        ("change_upper", pa.float64()),  # and at most this, over what was looked at
+        ("pairs", pa.int64()),  # pairs of positions that the intervals are joint over
+        ("left_out", pa.int64()),  # pairs whose surprisal proves that they cannot change enough
+        ("everywhere", pa.bool_()),  # every position was looked at: else nothing is ruled out
+        # l*(threshold) of the rule `scale`, where null is infinite; null of other rules
+        *((f"scale_{unit}{end}", pa.float64()) for unit in SCALE_UNITS for end in SCALE_ENDS),
+        ("paper_25", pa.float64()),  # chance that the paper's rule fires at 25 resamples per cut
+        ("paper_100", pa.float64()),
+        ("paper_shifted_25", pa.float64()),  # the same, mean over shifts of its fractions
+        ("paper_shifted_100", pa.float64()),
     ]
 )
 

@@ -42,6 +42,8 @@ def write_report(run: Path) -> Path:
     resamples = directory.read("resamples").to_pandas()
     forked = (run / "attribution.parquet").exists()
     attribution = directory.read("attribution").to_pandas() if forked else None
+    judged = (run / "verdicts.parquet").exists()
+    verdicts = directory.read("verdicts").to_pandas() if judged else None
     provenance = directory.read_json("provenance") or {}
     summary: dict[str, Any] = directory.read_json("summary") or {}
     parts = {
@@ -50,7 +52,9 @@ def write_report(run: Path) -> Path:
         "facts": _facts(provenance, summary),
         "headline": _headline(summary.get("headline", [])),
         "figures": _figures(run / "figures"),
-        "data": embedded_json(page_data(**tables, resamples=resamples, attribution=attribution)),
+        "data": embedded_json(
+            page_data(**tables, resamples=resamples, attribution=attribution, verdicts=verdicts)
+        ),
         "script": _template("report.js"),
     }
     # One pass: what is put in is never searched for markers again.

@@ -85,6 +85,11 @@ class Sampler(ABC, Generic[X, Y]):
     def fingerprint(self) -> str:
         """Give the hex SHA-256 of the content (weights, tables) that fixes the law."""
 
+    @property
+    def halvings(self) -> int:
+        """How often memory ran out in this process and half as much was computed at once."""
+        return 0
+
     def device_used(self) -> str:
         """Name what computes, for the record of a run."""
         return "cpu"

@@ -20,7 +20,7 @@ class Interval:
     """An estimate with its interval over problems.
 
     Attributes:
-        estimate: A share in [0, 1], or a difference of two in [-1, 1].
+        estimate: A share in [0, 1], a difference of two in [-1, 1], or a mean of what is measured.
         lower: Lower end of the interval.
         upper: Upper end of it.
         n: Trials (originals, windows) behind the estimate.
@@ -32,6 +32,19 @@ class Interval:
     upper: float
     n: int
     clusters: int
+
+
+def plain(interval: Interval | None) -> dict[str, float | int | None]:
+    """Give an interval as a mapping fit for JSON; nulls where there is nothing to estimate from."""
+    if interval is None:
+        return {"estimate": None, "lower": None, "upper": None, "n": 0, "problems": 0}
+    return {
+        "estimate": float(interval.estimate),
+        "lower": float(interval.lower),
+        "upper": float(interval.upper),
+        "n": interval.n,
+        "problems": interval.clusters,
+    }
 
 
 def clopper_pearson(
@@ -279,3 +292,60 @@ def _subtract(first: _Share, second: _Share, n: int, clusters: int) -> Interval:
 
 def _combine(a: float, b: float, correlation: float) -> float:
     return math.sqrt(max(a * a - 2 * correlation * a * b + b * b, 0.0))
+
+
+def weighted_share(
+    hits: npt.ArrayLike, weights: npt.ArrayLike, trials: npt.ArrayLike, *, level: float = 0.95
+) -> Interval | None:
+    """Give the share that hits have of weights, where a trial's weight is itself measured.
+
+    As `clustered_share`, which it is where weights are trials: the interval is never narrower than
+    that of as many independent trials, each a success or none.
+
+    Args:
+        hits: Sum of what is counted per problem, shape (P,); estimates without bias may leave
+            [0, weight].
+        weights: Sum of what it is a share of, shape (P,).
+        trials: Originals behind them, >= 0, shape (P,).
+        level: Coverage promised, in (0, 1).
+
+    Returns:
+        Sum of hits over sum of weights, within [0, 1]; None where there is no weight. `n` counts
+        the trials of problems with weight.
+    """
+    counted = _weighted(hits, weights, trials, level)
+    if counted is None:
+        return None
+    share, n, problems = counted
+    return Interval(share.estimate, share.lower, share.upper, n, problems)
+
+
+def weighted_share_difference(
+    first: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike],
+    second: tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike],
+    *,
+    level: float = 0.95,
+) -> Interval | None:
+    """Give a difference of two weighted shares over the same problems, as `clustered_difference`.
+
+    Args:
+        first: Hits, weights and trials per problem, as for `weighted_share`.
+        second: The same of the other group, same problems in the same order.
+        level: Coverage promised, in (0, 1).
+    """
+    one, other = _weighted(*first, level), _weighted(*second, level)
+    if one is None or other is None:
+        return None
+    problems = int(((np.asarray(first[2]) > 0) | (np.asarray(second[2]) > 0)).sum())
+    return _subtract(one[0], other[0], one[1] + other[1], problems)
+
+
+def _weighted(
+    hits: npt.ArrayLike, weights: npt.ArrayLike, trials: npt.ArrayLike, level: float
+) -> tuple[_Share, int, int] | None:
+    k, w, n = (np.asarray(value, np.float64) for value in (hits, weights, trials))
+    if not w.sum() > 0:
+        return None
+    bearing = w > 0
+    behind = int(n[bearing].sum())
+    return _Share.of(k, w, float(behind), level), behind, int(bearing.sum())

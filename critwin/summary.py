@@ -20,6 +20,7 @@ from critwin.statistics import (
     clustered_difference,
     clustered_share,
     mantel_haenszel_difference,
+    plain,
 )
 
 Counts: TypeAlias = "tuple[pd.Series[float], pd.Series[float]]"
@@ -71,7 +72,7 @@ def summarise(
     """
     table = _describe(originals, windows)
     own = {curve.original_id: curve for curve in curves if curve.own}
-    cells = {name: _compared_cells(curve, compared) for name, curve in own.items()}
+    cells = {name: _compared_cells(curve, compared) for name, curve in own.items() if compared}
     rising = own_rises(windows, originals)
     found = coincidences(originals, rising, cells, problems)
     summary: dict[str, Any] = {"counts": _counts(table, resamples, rising)}
@@ -79,13 +80,13 @@ def summarise(
     summary["agreement_at_start"] = {
         name: _start(table[table[name]], own) for name in ("right", "wrong")
     }
-    summary["unscored_resamples"] = _plain(_unscored_share(table, resamples))
+    summary["unscored_resamples"] = plain(_unscored_share(table, resamples))
     summary["leave_mass"] = _leave_mass(originals)
     summary["places"] = _places(table, rising, curves, compared)
     summary["planted"] = [_planted(coincidence) for coincidence in found]
     if plans is not None and len(plans):
         summary["forks"] = summarise_forks(plans, _labels(originals))
-    summary["headline"] = _headline(summary)
+    summary["headline"] = _headline(summary, everywhere=not compared)
     return summary
 
 
@@ -144,12 +145,12 @@ def _accuracy(table: pd.DataFrame) -> dict[str, Any]:
     right, unread = int(table["right"].sum()), int((table["truth"] & ~table["scored"]).sum())
     known = int(judged.sum()) + unread
     lowest, highest = (right / known, (right + unread) / known) if known else (None, None)
-    accuracy = _plain(clustered_share(*_per_problem(table, "right", judged)))
+    accuracy = plain(clustered_share(*_per_problem(table, "right", judged)))
     return {
         "accuracy": accuracy | {"lowest": lowest, "highest": highest},
-        "accuracy_with_window": _plain(clustered_share(*with_window)),
-        "accuracy_without_window": _plain(clustered_share(*without_window)),
-        "accuracy_difference": _plain(clustered_difference(*without_window, *with_window)),
+        "accuracy_with_window": plain(clustered_share(*with_window)),
+        "accuracy_without_window": plain(clustered_share(*without_window)),
+        "accuracy_difference": plain(clustered_difference(*without_window, *with_window)),
     }
 
 
@@ -161,9 +162,9 @@ def _windows(table: pd.DataFrame) -> dict[str, Any]:
     }
     pair = (*groups["wrong"], *groups["right"])
     return {
-        "with_window": {name: _plain(clustered_share(*group)) for name, group in groups.items()},
-        "window_difference": _plain(clustered_difference(*pair)),
-        "window_difference_within_questions": _plain(mantel_haenszel_difference(*pair)),
+        "with_window": {name: plain(clustered_share(*group)) for name, group in groups.items()},
+        "window_difference": plain(clustered_difference(*pair)),
+        "window_difference_within_questions": plain(mantel_haenszel_difference(*pair)),
     }
 
 
@@ -176,7 +177,7 @@ def _start(table: pd.DataFrame, own: Mapping[str, Curve]) -> dict[str, Any]:
             rows.append((problem_id, curve.agreement[0], curve.unscored[0]))
     frame = pd.DataFrame(rows, columns=["problem_id", "agreement", "unscored"])
     per_problem = frame.groupby("problem_id")
-    share = _plain(clustered_share(per_problem["agreement"].sum(), per_problem.size()))
+    share = plain(clustered_share(per_problem["agreement"].sum(), per_problem.size()))
     return share | {"unscored": float(frame["unscored"].mean()) if rows else None}
 
 
@@ -198,8 +199,8 @@ def _cuts(curve: Curve, fractions: Sequence[float]) -> list[int]:
 
 
 def _compared_cells(curve: Curve, fractions: Sequence[float]) -> list[Cell]:
-    """Give the cells between neighbouring fractions, or positions where there are no fractions."""
-    positions = _cuts(curve, fractions) if fractions else [int(p) for p in curve.position]
+    """Give the cells between neighbouring fractions."""
+    positions = _cuts(curve, fractions)
     return [(a, b) for a, b in itertools.pairwise(positions) if a < b]
 
 
@@ -247,26 +248,14 @@ def _places(
 def _planted(coincidence: Coincidence) -> dict[str, Any]:
     return {
         "kind": coincidence.kind,
-        "observed": _plain(coincidence.observed),
-        "chance": _plain(coincidence.chance),
-        "chance_by_tokens": _plain(coincidence.chance_by_tokens),
-        "excess": _plain(coincidence.excess),
+        "observed": plain(coincidence.observed),
+        "chance": plain(coincidence.chance),
+        "chance_by_tokens": plain(coincidence.chance_by_tokens),
+        "excess": plain(coincidence.excess),
     }
 
 
-def _plain(interval: Interval | None) -> dict[str, Any]:
-    if interval is None:
-        return {"estimate": None, "lower": None, "upper": None, "n": 0, "problems": 0}
-    return {
-        "estimate": float(interval.estimate),
-        "lower": float(interval.lower),
-        "upper": float(interval.upper),
-        "n": interval.n,
-        "problems": interval.clusters,
-    }
-
-
-def _headline(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _headline(summary: Mapping[str, Any], *, everywhere: bool) -> list[dict[str, Any]]:
     """Put the numbers that matter into rows, in reading order."""
     unread = f"{summary['counts']['unscored']} unscored apart"
     within = "Mantel-Haenszel; questions with both right and wrong answers"
@@ -287,7 +276,9 @@ def _headline(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         ),
     ]
     if summary["planted"]:
-        planted, drawn = summary["planted"][0], "a cell drawn from the same answer's grid"
+        planted = summary["planted"][0]
+        of = "a stretch as long" if everywhere else "a cell of its grid"
+        drawn = f"{of}, drawn from the same answer"
         rows += [
             _row("windows at a planted branch", planted["observed"]),
             _row("  by chance", planted["chance"], drawn),

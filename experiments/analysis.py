@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 
 from critwin.curve import MeasuredCurve, curves_table, grid_curves
-from critwin.feature import UNSCORED
 from critwin.figures import write_figures
 from critwin.fork_tables import attribution_table, read_forks
 from critwin.forks import ForkCurve, Forks, fork_curves
@@ -15,7 +14,8 @@ from critwin.protocol import ForkProtocol, Protocol
 from critwin.records import RunDirectory
 from critwin.report import write_report
 from critwin.summary import summarise
-from critwin.window import Window, WindowRule, windows_table
+from critwin.verdict_summary import add_verdicts
+from critwin.window import WindowRule, find_all, verdicts_table, windows_table
 from experiments.tracker import Progress
 
 
@@ -26,7 +26,7 @@ def products(tables: Sequence[str], protocol: Protocol) -> tuple[str, ...]:
         tables: Tables that stood before it.
         protocol: How originals were resampled.
     """
-    made = ["curves", "windows"]
+    made = ["curves", "windows", "verdicts"]
     if isinstance(protocol, ForkProtocol):
         made.append("attribution")
     files = [f"{table}.parquet" for table in (*tables, *made)]
@@ -40,13 +40,13 @@ def analyse(
     rule: WindowRule,
     progress: Progress,
 ) -> float:
-    """Write curves, windows, attribution, summary, figures and page of a run whose records stand.
+    """Write curves, windows, verdicts, attribution, summary, figures, page of a run with records.
 
     Args:
         directory: The run directory, with its problems, originals and resamples, and with plans
             where the protocol is forks.
         protocol: How originals were resampled.
-        rule: What counts as a window; asked about each original's own label.
+        rule: What counts as a window; asked about each original.
         progress: Shows the steps.
 
     Returns:
@@ -62,12 +62,10 @@ def analyse(
     progress.begin("analysis", 5, unit="steps")
     directory.write("curves", curves_table(curves))
     progress.advance(1)
-    found: list[Window] = []
-    for curve in curves:
-        if curve.own and curve.label != UNSCORED:
-            found += rule.find(curve)
+    found = find_all(curves, rule)
     tokens = {row.original_id: row.tokens for row in originals.itertuples(index=False)}
-    directory.write("windows", windows_table(found, tokens))
+    directory.write("windows", windows_table(found.windows, tokens))
+    directory.write("verdicts", verdicts_table(found.verdicts))
     windows = directory.read("windows").to_pandas()
     if plans is not None:
         attributed = attribution_table(forks, originals, resamples, windows)
@@ -77,6 +75,7 @@ def analyse(
     summary = summarise(
         originals, resamples, curves, windows, problems, compared=rule.fractions, plans=plans
     )
+    add_verdicts(summary, originals, directory.read("verdicts").to_pandas())
     directory.write_json("summary", summary)
     progress.advance(1)
     write_figures(directory.path, visited=protocol.shown_fractions(), compared=rule.fractions)

@@ -50,8 +50,8 @@ class BenchmarkResampling(Experiment):
     sampler: Grid
     feature: Feature
     originals_per_problem: int = 1
-    repeats: int = 5
-    sampled_cuts: int = 24
+    repeats: int = 3
+    sampled_cuts: int = 12
     seed: int = 0
 
     name: ClassVar[str] = "benchmark_resampling"

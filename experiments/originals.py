@@ -60,10 +60,11 @@ class Drawing:
         total = len(self.problems) * self.per_problem
         progress.begin("originals", total, unit="originals", done=done)
         for i in directory.undone(["originals"], len(blocks), wanted=wanted):
-            began = time.perf_counter()
+            began, halvings = time.perf_counter(), self.sampler.halvings
             rows = self._originals_of([self.problems[k] for k in blocks[i]])
             seconds = time.perf_counter() - began
-            directory.write_part("originals", i, rows, notes={"seconds": seconds})
+            notes = {"seconds": seconds, "halvings": self.sampler.halvings - halvings}
+            directory.write_part("originals", i, rows, notes=notes)
             before, done = done, self._drawn(directory, blocks)  # other processes may draw, too
             progress.advance(done - before)
         progress.end()

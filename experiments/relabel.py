@@ -25,6 +25,9 @@ from experiments.tracker import Progress, Tracker
 class Relabel(Experiment):
     """Label the originals and resamples of a finished run anew, and analyse them as the run did.
 
+    No model is asked: a start that was killed is done over from the beginning, and nothing that it
+    wrote is read.
+
     Attributes:
         runs: One run directory; `-m` takes several, a run each.
         feature: What is decided.

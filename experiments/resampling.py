@@ -49,21 +49,30 @@ class Resampling(ABC):
     """Tables that are written, besides the originals."""
 
     def carry_out(
-        self, directory: RunDirectory, *, rule: WindowRule, tracker: Tracker, progress: Progress
+        self,
+        directory: RunDirectory,
+        *,
+        rule: WindowRule | None = None,
+        tracker: Tracker,
+        progress: Progress,
     ) -> Accounts:
         """Write the originals and `tables`, drawing what is not drawn yet.
 
         Args:
             directory: The run directory, locked.
-            rule: Used for the share with windows that the tracker is told.
+            rule: Used for the share with windows that the tracker is told; None tells none.
             tracker: Told after each part.
             progress: Shown after each part.
         """
         parts = self.drawing.carry_out(directory, progress)
         blocks = self._resample(directory, parts, _Telling(rule, tracker, progress))
-        seconds = {
-            table: sum(directory.notes(table, i)["seconds"] for i in range(count))
+        notes = {
+            table: [directory.notes(table, i) for i in range(count)]
             for table, count in (("originals", parts), ("resamples", blocks))
+        }
+        halvings = {
+            table: int(sum(own.get("halvings", 0) for own in found))
+            for table, found in notes.items()
         }
         originals = directory.assemble("originals", parts, sort_by=["original_id"])
         for table in self.tables:
@@ -73,9 +82,10 @@ class Resampling(ABC):
         drawn = sum(len(ids) for ids in originals["token_ids"].to_pylist())
         return Accounts(
             tokens_generated=drawn + sum(resamples["tokens_generated"].to_pylist()),
-            seconds=seconds,
+            seconds={table: sum(own["seconds"] for own in found) for table, found in notes.items()},
             facts={
                 "device": self.sampler.device_used(),
+                "memory": {"halvings": halvings},
                 "rounding": self._count_flips(originals, resamples),
             },
         )
@@ -123,9 +133,10 @@ class Resampling(ABC):
         return drawn, [range(block.start * scale, block.stop * scale) for block in blocks]
 
     def _make(self, directory: RunDirectory, part: int, originals: pa.Table) -> None:
-        began = time.perf_counter()
+        began, halvings = time.perf_counter(), self.sampler.halvings
         made = self._tables_of(originals.to_pylist())
-        notes = {"seconds": time.perf_counter() - began}
+        seconds = time.perf_counter() - began
+        notes = {"seconds": seconds, "halvings": self.sampler.halvings - halvings}
         for table in self.tables:
             directory.write_part(table, part, made[table], notes=notes)
 
@@ -260,7 +271,7 @@ class ResampleRows:
 class _Telling:
     """Keeps count over the parts of a run and tells tracker and progress."""
 
-    rule: WindowRule
+    rule: WindowRule | None
     tracker: Tracker
     progress: Progress
     originals: int = 0
@@ -281,7 +292,8 @@ class _Telling:
         self.originals += originals.num_rows
         problem = dict(zip(*(originals[key].to_pylist() for key in OWNERS), strict=True))
         self.trials.update(problem.values())
-        found = [c for c in curves if c.label != UNSCORED and self.rule.find(c)]
+        scored = [curve for curve in curves if curve.label != UNSCORED]
+        found = [curve for curve in scored if self.rule is not None and self.rule.find(curve)]
         self.with_window.update(problem[curve.original_id] for curve in found)
         self.tokens += int(tables["resamples"]["tokens_generated"].sum())
         self.seconds += seconds
@@ -296,7 +308,7 @@ class _Telling:
         }
         hits = [self.with_window[problem] for problem in self.trials]
         share = clustered_share(hits, list(self.trials.values()))
-        if share is not None:
+        if self.rule is not None and share is not None:
             told["share_with_window"] = share.estimate
             told["share_with_window_lower"] = share.lower  # 95 %, over problems
             told["share_with_window_upper"] = share.upper

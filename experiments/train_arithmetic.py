@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from critwin.errors import ParameterError
 from critwin.records import RunDirectory
 from experiments.arithmetic_export import evaluate, export_model, write_card
-from experiments.arithmetic_training import Training, TrainSettings, train
+from experiments.arithmetic_training import Keep, Training, TrainSettings, train
 from experiments.experiment import Accounts, Experiment
 from experiments.tracker import Progress, Tracker
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel
 
 
 @dataclass(frozen=True)
@@ -19,14 +24,36 @@ class TrainArithmetic(TrainSettings, Experiment):
     """Train the embedded model; `model/` of the run directory is what `critwin/assets` ships.
 
     A checkpoint is written at every validation, so that a run that was killed goes on from it to
-    the same weights. The fields are those of `TrainSettings`.
+    the same weights. The fields are those of `TrainSettings`, and one more.
+
+    Attributes:
+        keep_steps: Steps after which the model is kept as it is then, in `checkpoints/step-NNNNNN`,
+            each a model folder like `model/`; each at least 1 and at most `steps`, increasing.
     """
+
+    keep_steps: tuple[int, ...] = ()
 
     name: ClassVar[str] = "train_arithmetic"
     stage: ClassVar[str] = "train"
     axis: ClassVar[str] = "step"
-    products: ClassVar[tuple[str, ...]] = ("summary.json", "model")
     execution: ClassVar[frozenset[str]] = frozenset({"threads"})
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ParameterError: One of them is not allowed.
+        """
+        super().__post_init__()
+        whole = all(type(step) is int and 1 <= step <= self.steps for step in self.keep_steps)
+        if not whole or any(a >= b for a, b in pairwise(self.keep_steps)):
+            allowed = f"a list of increasing whole numbers, each in 1 to steps = {self.steps}"
+            raise ParameterError("keep_steps", list(self.keep_steps), allowed)
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Summary, model, and the models of the steps that were to be kept."""
+        return ("summary.json", "model", *(["checkpoints"] if self.keep_steps else []))
 
     def check(self) -> None:
         """Accept: the settings have been checked one by one."""
@@ -34,11 +61,18 @@ class TrainArithmetic(TrainSettings, Experiment):
     def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
         """Go on with training, then export, measure and write the model card."""
         settings = TrainSettings(**{f.name: getattr(self, f.name) for f in fields(TrainSettings)})
-        training = _train(directory.parts, settings, tracker, progress)
+        folder = directory.path / "checkpoints"
+
+        def keep(step: int, model: GPT2LMHeadModel) -> None:
+            if step in self.keep_steps:
+                export_model(model, folder=folder / f"step-{step:06d}")
+
+        training = _train(directory.parts, settings, tracker, progress, keep=keep)
         began = time.perf_counter()
         progress.begin("evaluation", 1, unit="models")
         card = self._export(training, directory.path / "model")
-        directory.write_json("summary", card | {"headline": _headline(card)})
+        kept = sorted(path.name for path in folder.glob("step-*"))
+        directory.write_json("summary", card | {"checkpoints": kept, "headline": _headline(card)})
         progress.advance(1)
         progress.end()
         seconds = {"training": card["seconds"], "evaluation": time.perf_counter() - began}
@@ -64,7 +98,9 @@ class TrainArithmetic(TrainSettings, Experiment):
         return write_card(folder, facts=facts, measured=measured)
 
 
-def _train(folder: Path, settings: TrainSettings, tracker: Tracker, progress: Progress) -> Training:
+def _train(
+    folder: Path, settings: TrainSettings, tracker: Tracker, progress: Progress, *, keep: Keep
+) -> Training:
     """Train, telling tracker and progress; a checkpoint in `folder` is gone on from."""
     begun = False
 
@@ -79,7 +115,7 @@ def _train(folder: Path, settings: TrainSettings, tracker: Tracker, progress: Pr
         shown = {k: v for k, v in row.items() if k in ("loss", "validation_loss")}
         progress.advance(1, **shown)
 
-    training = train(out=folder, settings=settings, report=report)
+    training = train(out=folder, settings=settings, report=report, keep=keep)
     progress.end()
     return training
 

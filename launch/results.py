@@ -28,6 +28,8 @@ FILES = {
     "originals.parquet": "originals",
     "curves.parquet": "curves",
     "windows.parquet": "windows",
+    "verdicts.parquet": "verdicts",
+    "cells.parquet": "cells",
     "attribution.parquet": "tokens",
     "plans.parquet": "plans",
     "model": "model",
@@ -114,6 +116,8 @@ def _show_trajectory(console: Console, caption: str, trajectory: Trajectory) -> 
         (measured, map(share, trajectory.agreement)),
     ):
         console.print(Text(f"  {name:<10}" + "".join(f"{value:>5}" for value in values)))
+    if trajectory.certain is not None:
+        console.print(Text(f"  windows    {trajectory.certain}"))
     if (at := trajectory.decision) is not None:
         jump = f"{at.jump:+.2f} [{at.lower:+.2f}, {at.upper:+.2f}]"
         console.print(

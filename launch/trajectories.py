@@ -12,6 +12,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from critwin.verdict_summary import verdict_texts
+
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Characters that a terminal would obey, tab and line break apart."""
 
@@ -66,6 +68,7 @@ class Trajectory:
         kept: The share that each of them is.
         agreement: Probability of its own label at each.
         decision: The token that mattered most, where forks tell.
+        certain: What is certain about its windows, in words; None where the rule says nothing.
     """
 
     problem_id: str
@@ -77,6 +80,7 @@ class Trajectory:
     kept: tuple[float, ...]
     agreement: tuple[float, ...]
     decision: Decision | None = None
+    certain: str | None = None
 
     def pieces(self) -> list[tuple[str, bool]]:
         """Give the text in pieces, each with whether it lies in a window."""
@@ -179,7 +183,15 @@ def _trajectory(row: dict[str, Any], windows: Sequence[tuple[int, int]], run: Pa
         kept=tuple(kept for _, kept, _ in shown),
         agreement=tuple(agreement for *_, agreement in shown),
         decision=_decision(run / "attribution.parquet", row["original_id"]),
+        certain=_certain(run / "verdicts.parquet", row["original_id"]),
     )
+
+
+def _certain(verdicts: Path, original_id: str) -> str | None:
+    if not verdicts.exists():
+        return None
+    rows = pq.read_table(verdicts, filters=[("original_id", "=", original_id)]).to_pandas()
+    return verdict_texts(rows).get(original_id)
 
 
 def _decision(attribution: Path, original_id: str) -> Decision | None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from critwin.errors import ModelError
 from critwin.samplers.following import KnownPath, surprisals_along
-from critwin.samplers.memory import fitting_rows, free_bytes, is_out_of_memory
+from critwin.samplers.memory import Together, fitting_rows, free_bytes, in_batches
 from critwin.samplers.stream import PER_GROUP, Family, Stream, families_of, shares
-from critwin.samplers.teacher_forcing import SequenceStore, batches
+from critwin.samplers.teacher_forcing import SequenceStore
 from critwin.samplers.token_law import Drawn, Request, Row, TokenLaw
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ class Engine:
 
     Attributes:
         model: A causal language model of transformers, in eval mode; it is taken over.
-        halvings: How often memory ran out and the rows were halved.
     """
 
     def __init__(self, model: Any) -> None:
@@ -42,8 +41,13 @@ class Engine:
         take_over(model)
         self.model = model
         self.store = SequenceStore(model, room=free_bytes(model.device) // 8)
-        self.halvings = 0
+        self._halvings = 0
         self._check(ids, expected)
+
+    @property
+    def halvings(self) -> int:
+        """How often memory ran out and what is computed at once was halved."""
+        return self._halvings + self.store.together.halvings
 
     def decode(
         self,
@@ -71,16 +75,14 @@ class Engine:
         self.store.room = room // 4
         results: list[dict[int, Drawn]] = [{} for _ in requests]
         waiting = self._follow(requests, law, results)
-        limit = rows
+        together = None
         while waiting:
-            limit = limit or self._row_limit(room // 2, waiting)
+            together = together or Together(rows or self._row_limit(room // 2, waiting))
             try:
-                self._decode(families_of(waiting), law, limit, results)
+                self._decode(families_of(waiting), law, together.most, results)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or limit == 1:
-                    raise
-                limit = max(1, limit // 2)
-                self.halvings += 1
+                together.halve(error, together.most)
+                self._halvings += 1
                 self.store.clear()
             waiting = [row for row in waiting if row.draw not in results[row.number]]
         return [[found[i] for i in range(len(found))] for found in results]
@@ -98,15 +100,22 @@ class Engine:
                 known.setdefault((request.prompt_ids, request.sample_ids), []).append(number)
             else:
                 rows += [Row(request, number, d, request.kept) for d in range(len(request.seeds))]
+
+        def follow(batch: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
+            states = self.store.of([prompt_ids + ids for prompt_ids, ids in batch])
+            paths = [
+                KnownPath.of(state.logits, *sample, law)
+                for sample, state in zip(batch, states, strict=True)
+            ]
+            for sample, path in zip(batch, paths, strict=True):
+                for number in known[sample]:
+                    left, done = path.follow(requests[number], number)
+                    rows.extend(left)
+                    results[number] |= done
+
         with torch.inference_mode():
-            for batch in batches(sorted(known, key=_length), _length):
-                states = self.store.of([prompt_ids + ids for prompt_ids, ids in batch])
-                for sample, state in zip(batch, states, strict=True):
-                    path = KnownPath.of(state.logits, *sample, law)
-                    for number in known[sample]:
-                        left, done = path.follow(requests[number], number)
-                        rows += left
-                        results[number] |= done
+            ordered = sorted(known, key=_length)
+            in_batches(ordered, follow, together=self.store.together, size=_length)
         return rows
 
     def _decode(
@@ -152,12 +161,15 @@ class Engine:
 
         found: dict[int, list[float]] = {}
         lengths = [_length(sample) for sample in samples]
+
+        def read(batch: Sequence[int]) -> None:
+            states = self.store.of([samples[i][0] + samples[i][1] for i in batch])
+            for i, state in zip(batch, states, strict=True):
+                found[i] = surprisals_along(state.logits, *samples[i], law)
+
         with torch.inference_mode():
             order = sorted(range(len(samples)), key=lengths.__getitem__)
-            for batch in batches(order, lengths.__getitem__):
-                states = self.store.of([samples[i][0] + samples[i][1] for i in batch])
-                for i, state in zip(batch, states, strict=True):
-                    found[i] = surprisals_along(law.along(state.logits, *samples[i]), samples[i][1])
+            in_batches(order, read, together=self.store.together, size=lengths.__getitem__)
         return [found[i] for i in range(len(samples))]
 
     def _check(self, ids: tuple[int, ...], expected: Tensor) -> None:
@@ -181,10 +193,11 @@ class Engine:
             rows = SharedRows(1, len(cuts), self.model.device)
             rows.load(0, whole.keys, whole.values)
             rows.admit([*range(len(cuts))], starts=cuts, ends=[len(ids)] * len(cuts))
+            rows.look(range(len(cuts)))
             for step in range(len(ids) - max(cuts)):
                 at = [cut + step for cut in cuts]
                 fed = torch.tensor([[ids[i]] for i in at], device=self.model.device)
-                found.append(self.forward(fed, rows, range(len(cuts))))
+                found.append(self.forward(fed, rows))
                 expected = torch.cat([expected, expected[at]])
             difference = (torch.cat(found) - expected).abs().max()
             scale = (expected - expected.mean()).abs().max()
@@ -197,15 +210,9 @@ class Engine:
                 f"(relative difference {relative:.1e})"
             )
 
-    def forward(self, ids: Tensor, rows: SharedRows, drawing: Sequence[int]) -> Tensor:
-        """Feed one token to each row, ids of shape (B, 1); give the logits after it, (B, V).
-
-        Args:
-            ids: Token ids.
-            rows: What the rows attend to.
-            drawing: Rows that matter.
-        """
-        positions = rows.begin_step(drawing)
+    def forward(self, ids: Tensor, rows: SharedRows) -> Tensor:
+        """Feed one token to each row, ids of shape (B, 1); give the logits after it, (B, V)."""
+        positions = rows.begin_step()
         output = self.model(input_ids=ids, position_ids=positions, use_cache=False, rows=rows)
         rows.end_step()
         logits: Tensor = output.logits[:, -1]

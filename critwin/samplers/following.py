@@ -56,15 +56,18 @@ class KnownPath:
         """Read a path off the logits after each token of prompt and sample, shape (L, V)."""
         import torch
 
-        scores = law.along(logits, prompt_ids, sample_ids)
-        surprisal = surprisals_along(scores, sample_ids)
-        cumulative = scores.to(torch.float64, copy=True).exp_().cumsum_(dim=1)
         token = torch.tensor(sample_ids, device=logits.device)[:, None]
-        upper = cumulative.gather(1, token)[:, 0]
-        lower = cumulative.gather(1, (token - 1).clamp(min=0))[:, 0]
-        lower = torch.where(token[:, 0] > 0, lower, 0.0)
-        facts = torch.stack([lower, upper, cumulative[:, -1]]).cpu().numpy()
-        return cls(facts[0], facts[1], facts[2], tuple(surprisal), _endings(sample_ids, law))
+        facts = []
+        for piece, scores in law.along(logits, prompt_ids, sample_ids):
+            own = token[piece]
+            surprisal = _surprisal(scores, own)
+            cumulative = scores.to(torch.float64, copy=True).exp_().cumsum_(dim=1)
+            upper = cumulative.gather(1, own)[:, 0]
+            lower = cumulative.gather(1, (own - 1).clamp(min=0))[:, 0]
+            lower = torch.where(own[:, 0] > 0, lower, 0.0)
+            facts.append(torch.stack([lower, upper, cumulative[:, -1], surprisal]))
+        lower, upper, total, surprisal = torch.cat(facts, dim=1).cpu().numpy()
+        return cls(lower, upper, total, tuple(surprisal.tolist()), _endings(sample_ids, law))
 
     def follow(self, request: Request, number: int) -> tuple[list[Row], dict[int, Drawn]]:
         """Follow the path with all draws of a request, as far as each of them does.
@@ -97,13 +100,21 @@ class KnownPath:
         return rows, done
 
 
-def surprisals_along(scores: torch.Tensor, sample_ids: Sequence[int]) -> list[float]:
-    """Read the surprisals of a sample's tokens off their log-probabilities, shape (n, V)."""
+def surprisals_along(
+    logits: torch.Tensor, prompt_ids: Sequence[int], sample_ids: Sequence[int], law: TokenLaw
+) -> list[float]:
+    """Read the surprisals of a sample's tokens off the logits after each token, shape (L, V)."""
     import torch
 
-    token = torch.tensor(sample_ids, dtype=torch.int64, device=scores.device)[:, None]
-    nats: list[float] = (-scores.gather(1, token)[:, 0].double()).clamp_(min=0).tolist()
+    token = torch.tensor(sample_ids, dtype=torch.int64, device=logits.device)[:, None]
+    nats: list[float] = []
+    for piece, scores in law.along(logits, prompt_ids, sample_ids):
+        nats += _surprisal(scores, token[piece]).tolist()
     return nats
+
+
+def _surprisal(scores: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+    return (-scores.gather(1, token)[:, 0].double()).clamp_(min=0)
 
 
 def _endings(sample_ids: tuple[int, ...], law: TokenLaw) -> Ints:

@@ -54,7 +54,8 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
             (multiplies those below 0), > 0; 1 for none.
         max_new_tokens: Length limit from the end of the prompt, >= 1; the model's context is one
             too. Both depend on the prompt alone, so originals and resamples share them.
-        stop: Strings that end a generation; they stay part of it.
+        stop: Strings that end a generation; they stay part of it. Names of special tokens may
+            stand in them; the token ends it then, though no text shows it.
         trust_remote_code: Run Python code that comes with the checkpoint.
         deterministic: Compute in float64 with deterministic kernels, so that batch size and order
             do not change a byte; for tests and small models.
@@ -122,6 +123,11 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
         if device.type == "cuda":
             return f"{device} ({torch.cuda.get_device_name(device)})"
         return str(device)
+
+    @property
+    def halvings(self) -> int:
+        """How often memory ran out in this process and half as much was computed at once."""
+        return self.loaded.decoder.halvings
 
     def start(self, prompts: Sequence[Prompt]) -> list[Prefix]:
         """Render each prompt to token ids, once, by the chat template where there is one."""
@@ -246,10 +252,15 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
 
     def _join(self, prefix: Prefix, drawn: Sequence[Drawn]) -> list[Generation]:
         ids = [prefix.token_ids + d.token_ids for d in drawn]
-        texts = self.loaded.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        # draws that follow their original to its end are all alike
+        distinct = [*dict.fromkeys(ids)]
+        texts = self.loaded.tokenizer.batch_decode(distinct, skip_special_tokens=True)
+        text = dict(zip(distinct, texts, strict=True))
         return [
-            Generation(prefix.prompt_ids, i, prefix.surprisal + d.surprisal, text, d.finish_reason)
-            for i, d, text in zip(ids, drawn, texts, strict=True)
+            Generation(
+                prefix.prompt_ids, i, prefix.surprisal + d.surprisal, text[i], d.finish_reason
+            )
+            for i, d in zip(ids, drawn, strict=True)
         ]
 
     def _unchanged(self, prefix: Prefix, count: int) -> list[Generation]:

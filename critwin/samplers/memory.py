@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
@@ -14,6 +16,11 @@ MOST_ROWS = {"cpu": 256}
 """Rows beyond which a step gets no cheaper per row: caches are full. Other devices: see below."""
 
 MOST_ROWS_ELSEWHERE = 1024
+
+LEAST_TOKENS = 16
+"""Tokens of a teacher-forced pass that is not split any more when memory runs out."""
+
+T = TypeVar("T")
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -39,6 +46,66 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     full = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return full or "can't allocate memory" in str(error)
+
+
+@dataclass
+class Together:
+    """How much is computed at once; what memory has run out for is not tried again.
+
+    Attributes:
+        most: Rows, or tokens, at most.
+        least: What is not halved any more, >= 1.
+        halvings: How often memory ran out.
+    """
+
+    most: int
+    least: int = 1
+    halvings: int = 0
+
+    def halve(self, error: BaseException, tried: int) -> None:
+        """Take half of what was tried.
+
+        Raises:
+            BaseException: The error itself, where it does not say that memory is full, or where
+                what was tried is the least.
+        """
+        if not is_out_of_memory(error) or tried <= self.least:
+            raise error
+        self.most = max(self.least, min(self.most, tried) // 2)
+        self.halvings += 1
+
+
+def in_batches(
+    items: Sequence[T],
+    work: Callable[[list[T]], None],
+    *,
+    together: Together,
+    size: Callable[[T], int] = lambda _: 1,
+) -> None:
+    """Work off items in batches; one for which memory runs out is done again in smaller ones.
+
+    Args:
+        items: Sorted by size, the greatest last.
+        work: Is given one batch after the other. What it leaves behind when it fails is overwritten
+            by what it does later.
+        together: Bounds the size of a batch, padding to its last item counted. An item alone may be
+            greater, and memory that runs out for it is for `work` to handle.
+        size: Gives the size of an item.
+    """
+    waiting = list(items)
+    while waiting:
+        count = 1
+        while count < len(waiting) and (count + 1) * size(waiting[count]) <= together.most:
+            count += 1
+        batch = waiting[:count]
+        try:
+            work(batch)
+        except (RuntimeError, MemoryError) as error:
+            if count == 1:
+                raise
+            together.halve(error, count * size(batch[-1]))
+            continue
+        del waiting[:count]
 
 
 def fitting_rows(

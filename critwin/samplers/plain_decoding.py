@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from critwin.samplers.following import surprisals_along
+from critwin.samplers.memory import Together, in_batches
 from critwin.samplers.token_draws import TokenDraws
 from critwin.samplers.token_law import Drawn, Request, Row, TokenLaw
 
@@ -23,10 +24,12 @@ class PlainDecoder:
 
     Attributes:
         model: A causal language model of transformers, in eval mode.
+        halvings: How often memory ran out and the rows were halved.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self.halvings = 0
 
     def decode(
         self,
@@ -39,7 +42,7 @@ class PlainDecoder:
         """Draw continuations; see `Engine.decode`. `memory` is not looked at."""
         import torch
 
-        size = rows or ROWS
+        together = Together(rows or ROWS)
         rows_of = [
             Row(request, number, draw, request.kept)
             for number, request in enumerate(requests)
@@ -47,13 +50,15 @@ class PlainDecoder:
         ]
         rows_of.sort(key=lambda row: row.start)
         results: list[dict[int, Drawn]] = [{} for _ in requests]
+
+        def decode(slab: Sequence[Row]) -> None:
+            for row, drawn in zip(slab, self._slab(slab, law), strict=True):
+                results[row.number][row.draw] = drawn
+
         with torch.inference_mode():
-            for _, equal in groupby(rows_of, key=lambda row: row.start):
-                alike = list(equal)
-                for begin in range(0, len(alike), size):
-                    slab = alike[begin : begin + size]
-                    for row, drawn in zip(slab, self._slab(slab, law), strict=True):
-                        results[row.number][row.draw] = drawn
+            for _, alike in groupby(rows_of, key=lambda row: row.start):
+                in_batches([*alike], decode, together=together)
+        self.halvings += together.halvings
         return [[found[i] for i in range(len(found))] for found in results]
 
     def surprisals(
@@ -67,9 +72,7 @@ class PlainDecoder:
             for prompt_ids, sample_ids in samples:
                 ids = torch.tensor([[*prompt_ids, *sample_ids]], device=self.model.device)
                 [logits] = self.model(input_ids=ids, use_cache=False).logits
-                found.append(
-                    surprisals_along(law.along(logits, prompt_ids, sample_ids), sample_ids)
-                )
+                found.append(surprisals_along(logits, prompt_ids, sample_ids, law))
         return found
 
     def _slab(self, rows: Sequence[Row], law: TokenLaw) -> list[Drawn]:

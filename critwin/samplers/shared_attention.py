@@ -47,7 +47,9 @@ class Scoring:
 
 
 class WholeSequences:
-    """Attention of a teacher-forced pass; keeps the keys and values of every layer.
+    """Attention of teacher-forced passes; keeps the keys and values of every layer.
+
+    A pass goes on where the one before it stopped.
 
     Attributes:
         keys: Per layer, shape (N, H_kv, L, D).
@@ -62,21 +64,30 @@ class WholeSequences:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scoring: Scoring) -> Tensor:
         """Attend to oneself and what stands before, q, k and v of shape (N, H, L, D)."""
+        if layer in self.keys:
+            k = torch.cat([self.keys[layer], k], dim=2)
+            v = torch.cat([self.values[layer], v], dim=2)
         self.keys[layer], self.values[layer] = k, v
         self.windows[layer] = scoring.window
-        length = q.shape[2]
-        grouped = q.shape[1] != k.shape[1]
-        plain = scoring.softcap is None and scoring.sinks is None
-        if plain and (scoring.window is None or scoring.window >= length):
+        length, until = q.shape[2], k.shape[2]
+        allowed = None
+        if until > min(length, scoring.window or length):
+            at = torch.arange(until, device=q.device)
+            distance = at[until - length :, None] - at[None, :]
+            allowed = (distance >= 0) & (distance < (scoring.window or until))
+        if scoring.softcap is None and scoring.sinks is None:
             found = torch.nn.functional.scaled_dot_product_attention(
-                q, k, v, is_causal=True, scale=scoring.scale, enable_gqa=grouped
+                q,
+                k,
+                v,
+                attn_mask=allowed,
+                is_causal=allowed is None,
+                scale=scoring.scale,
+                enable_gqa=q.shape[1] != k.shape[1],
             )
             return found.transpose(1, 2)
-        at = torch.arange(length, device=q.device)
-        distance = at[:, None] - at[None, :]
-        allowed = distance >= 0
-        if scoring.window is not None:
-            allowed &= distance < scoring.window
+        if allowed is None:
+            allowed = torch.ones((length, until), dtype=torch.bool, device=q.device).tril()
         repeats = q.shape[1] // k.shape[1]
         keys, values = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
         scores = (q * scoring.scale) @ keys.transpose(-1, -2)
@@ -141,9 +152,12 @@ class SharedRows:
         for row in rows:
             self.since_of[row] = self.column
 
-    def begin_step(self, alive: Sequence[int]) -> Tensor:
-        """Make room for a token per row; give the position of each row's token, shape (B, 1)."""
+    def look(self, alive: Sequence[int]) -> None:
+        """Note which rows matter from now on: columns that none of them sees are left out."""
         self.first = min((self.since_of[row] for row in alive), default=self.column)
+
+    def begin_step(self) -> Tensor:
+        """Make room for a token per row; give the position of each row's token, shape (B, 1)."""
         full = self.suffix[0][0].shape[2] if self.suffix else ROOM
         if self.column >= full:
             self._slide()
@@ -191,7 +205,8 @@ class SharedRows:
         weights = scoring.weigh(flat, self._mask(scoring.window, longest, q.dtype)).to(q.dtype)
         weights = weights.view(scores.shape)
         shared = self._by_group(weights[..., :longest]) @ shared_v
-        found = self._by_row(shared, heads // few) + weights[..., longest:] @ own_v
+        # products of many small matrices are faster where these lie close together
+        found = self._by_row(shared, heads // few) + weights[..., longest:].contiguous() @ own_v
         return found.reshape(rows, 1, heads, -1)
 
     def select(self, groups: list[int], rows: list[int], per_group: int) -> None:
@@ -285,8 +300,16 @@ def take_over(model: Any) -> None:
             f"{name} has {found}; the engine knows decoders of full or sliding attention"
         )
     model.set_attn_implementation(NAME)
+    for module in model.modules():
+        if hasattr(module, "warn_if_padding_and_no_attention_mask"):
+            # it reads token ids back from the device at every step, and warns where no padding is
+            module.warn_if_padding_and_no_attention_mask = _silent
     if model.config._attn_implementation != NAME:
         raise ModelError(f"{name} does not use transformers' attention interface")
+
+
+def _silent(*_: object) -> None:
+    pass
 
 
 def check_windows(model: Any, ids: Sequence[int]) -> None:

@@ -25,7 +25,8 @@ class StopStrings(StopStringCriteria):
     """What `generate` uses, for tokenizers of whole words too.
 
     transformers reads each token's text behind a fixed prefix, which a tokenizer of words does not
-    know. Here the prefix is a token of its own vocabulary. Special tokens have no text.
+    know. Here the prefix is a token of its own vocabulary. A special token that a stop string
+    names, such as <|im_end|>, is matched by its name; all others have no text.
     """
 
     def clean_and_embed_tokens_with_cache(
@@ -38,6 +39,7 @@ class StopStrings(StopStringCriteria):
         """
         mode = self._stop_string_matching_mode
         texts, ids = self.clean_tokenizer_vocab(tokenizer, stop_string_matching_mode=mode)
+        texts = self._with_names(tokenizer, texts, ids)
         for stop, wanted in zip(self.stop_strings, self._stop_strings_for_matching, strict=True):
             if not _can_be_written(wanted, frozenset(texts)):
                 raise ParameterError("stop", stop, "strings that tokens of the model can spell")
@@ -46,6 +48,17 @@ class StopStrings(StopStringCriteria):
             texts, ids, self._stop_strings_for_matching
         )
         return found
+
+    def _with_names(
+        self, tokenizer: Any, texts: tuple[str | bytes, ...], ids: tuple[int, ...]
+    ) -> tuple[str | bytes, ...]:
+        """Give special tokens the text of their names where stop strings have them in it."""
+        named = {
+            i: name if self._stop_string_matching_mode is None else name.encode()
+            for i, name in _special(tokenizer).items()
+            if any(name in stop for stop in self.stop_strings)
+        }
+        return tuple(named.get(i, text) for i, text in zip(ids, texts, strict=True))
 
     @staticmethod
     def clean_tokenizer_vocab(
@@ -58,7 +71,7 @@ class StopStrings(StopStringCriteria):
             return text
 
         vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-        special = set(tokenizer.all_special_ids)
+        special = _special(tokenizer)
         anchor = next(i for _, i in vocabulary if i not in special and read([i]).strip())
         begin = len(read([anchor]))
         base: Any = StopStringCriteria
@@ -71,6 +84,13 @@ class StopStrings(StopStringCriteria):
             plain = text.encode() if as_bytes else text
             texts.append(plain if raw is None or i in special else raw)
         return tuple(texts), tuple(i for _, i in vocabulary)
+
+
+def _special(tokenizer: Any) -> dict[int, str]:
+    """Give the tokens that `skip_special_tokens` leaves out of a text, with their names."""
+    added = tokenizer.added_tokens_decoder.items()
+    own = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
+    return own | {i: str(token) for i, token in added if token.special}
 
 
 def _can_be_written(stop: Any, texts: frozenset[Any]) -> bool:

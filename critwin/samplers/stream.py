@@ -34,7 +34,7 @@ class Decoding(Protocol):
 
     store: SequenceStore
 
-    def forward(self, ids: Tensor, rows: SharedRows, drawing: Sequence[int]) -> Tensor:
+    def forward(self, ids: Tensor, rows: SharedRows) -> Tensor:
         """Feed one token to each row; give the logits after it."""
 
 
@@ -81,6 +81,7 @@ class Stream:
             self.law,
             vocabulary=first.logits.shape[1],
             device=self.device,
+            ahead=self.stride,
         )
         self.logits = first.logits.new_zeros((len(self.work), first.logits.shape[1]))
         while True:
@@ -93,9 +94,10 @@ class Stream:
             self._arrange()
             if not any(self.work):
                 return
+            self.shared.look(self._going())
             for _ in range(self.stride):
                 self.draws.step(self.logits)
-                self.logits = self.engine.forward(self.draws.next, self.shared, self._going())
+                self.logits = self.engine.forward(self.draws.next, self.shared)
 
     def _arrange(self) -> None:
         """Let waiting draws enter if it is time, or put the remaining rows close together."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from critwin.samplers.memory import LEAST_TOKENS, Together, in_batches
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_T = TypeVar("_T")
-
 FORCED_TOKENS = 4096
-"""Tokens of one teacher-forced pass, unless a single sequence has more."""
+"""Tokens of one teacher-forced pass at most, padding counted; less where memory has run out."""
 
 KEPT = 256
 """Sequences kept at most, however small they are."""
@@ -55,10 +55,12 @@ class SequenceStore:
     Attributes:
         model: A causal language model that attends by shared_attention.
         room: Bytes that kept sequences may take.
+        together: Tokens of a pass.
     """
 
     def __init__(self, model: Any, room: int) -> None:
         self.model, self.room = model, room
+        self.together = Together(FORCED_TOKENS, least=LEAST_TOKENS)
         self.kept: OrderedDict[tuple[int, ...], Sequenced] = OrderedDict()
         self.lock = Lock()
 
@@ -72,8 +74,12 @@ class SequenceStore:
             there = [self._find(ids) for ids in wanted]
             missing = {ids for ids, state in zip(wanted, there, strict=True) if state is None}
             fresh: dict[tuple[int, ...], Sequenced] = {}
-            for batch in batches(sorted(missing, key=lambda ids: (len(ids), ids)), len):
-                fresh |= {state.ids: state for state in self._run(batch)}
+
+            def run(batch: Sequence[tuple[int, ...]]) -> None:
+                fresh.update((state.ids, state) for state in self._run(batch))
+
+            ordered = sorted(missing, key=lambda ids: (len(ids), ids))
+            in_batches(ordered, run, together=self.together, size=len)
             self.kept |= fresh
             while len(self.kept) > KEPT or sum(s.bytes for s in self.kept.values()) > self.room:
                 self.kept.popitem(last=False)
@@ -87,36 +93,43 @@ class SequenceStore:
         self.kept.move_to_end(found)
         return self.kept[found]
 
-    def _run(self, batch: Sequence[tuple[int, ...]]) -> Iterator[Sequenced]:
+    def _run(self, batch: Sequence[tuple[int, ...]]) -> list[Sequenced]:
+        """Run sequences in one pass, or one sequence in as many as memory asks for."""
+        while True:
+            width = self.together.most
+            try:
+                return [*self._passed(batch, width)]
+            except (RuntimeError, MemoryError) as error:
+                if len(batch) > 1:
+                    raise
+                self.together.halve(error, min(width, len(batch[0])))
+            self.kept.clear()
+
+    def _passed(self, batch: Sequence[tuple[int, ...]], width: int) -> Iterator[Sequenced]:
+        """Run sequences side by side, so many tokens of each in a pass."""
         import torch
 
         from critwin.samplers.shared_attention import WholeSequences
 
         longest = max(map(len, batch))
         padded = [[*ids, *[ids[0]] * (longest - len(ids))] for ids in batch]
-        rows = WholeSequences()
+        fed = torch.tensor(padded, device=self.model.device)
+        at = torch.arange(longest, device=self.model.device).expand(len(batch), -1)
+        rows, parts = WholeSequences(), []
         with torch.inference_mode():
-            logits = self.model(
-                input_ids=torch.tensor(padded, device=self.model.device),
-                position_ids=torch.arange(longest, device=self.model.device).expand(len(batch), -1),
-                use_cache=False,
-                rows=rows,
-            ).logits
+            for begin in range(0, longest, width):
+                piece = slice(begin, begin + width)
+                output = self.model(
+                    input_ids=fed[:, piece],
+                    position_ids=at[:, piece],
+                    use_cache=False,
+                    rows=rows,
+                )
+                parts.append(output.logits)
+            logits = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         for i, ids in enumerate(batch):
             keys, values = (
                 [held[layer][i, :, : len(ids)].clone() for layer in sorted(held)]
                 for held in (rows.keys, rows.values)
             )
             yield Sequenced(ids, keys, values, logits[i, : len(ids)].clone())
-
-
-def batches(items: Sequence[_T], length: Callable[[_T], int]) -> Iterator[list[_T]]:
-    """Cut sequences, sorted by length, into batches of so many tokens, padding counted."""
-    batch: list[_T] = []
-    for item in items:
-        if batch and (len(batch) + 1) * length(item) > FORCED_TOKENS:
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch

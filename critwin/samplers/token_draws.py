@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ class TokenDraws:
 
     A row is a slot: it is given a draw of a request, draws a token per step, and is given another
     one when it has finished. Which numbers a draw uses depends on its seed and its tokens alone.
-    Nothing here waits for the device but `finished` and `take`.
+    Nothing in a step waits for the device: random numbers are brought there for several steps at
+    once. `admit`, `select`, `finished` and `take` wait.
 
     Attributes:
         slots: Number of rows, B.
@@ -33,7 +35,14 @@ class TokenDraws:
     """
 
     def __init__(
-        self, slots: int, width: int, law: TokenLaw, *, vocabulary: int, device: torch.device
+        self,
+        slots: int,
+        width: int,
+        law: TokenLaw,
+        *,
+        vocabulary: int,
+        device: torch.device,
+        ahead: int = 8,
     ) -> None:
         """Make empty rows.
 
@@ -43,10 +52,12 @@ class TokenDraws:
             law: What is drawn from.
             vocabulary: V.
             device: Where the logits are.
+            ahead: Steps for which random numbers are brought there at once, >= 1.
         """
         import torch
 
-        self.slots, self.law, self.device = slots, law, device
+        self.slots, self.law, self.device, self.ahead = slots, law, device, ahead
+        self.numbers: deque[torch.Tensor] = deque()
         self.seeds = np.zeros(slots, dtype=np.uint64)
         self.step_of = np.zeros(slots, dtype=np.uint64)
         self.fresh: list[int] = []
@@ -69,6 +80,7 @@ class TokenDraws:
         import torch
 
         at = torch.tensor(slots, dtype=torch.int64, device=self.device)
+        self.numbers.clear()
         self.seeds[slots] = [row.request.seeds[row.draw] for row in rows]
         self.step_of[slots] = [row.kept for row in rows]
         budget = [row.left for row in rows]
@@ -98,8 +110,7 @@ class TokenDraws:
         """
         import torch
 
-        number = torch.from_numpy(uniforms(self.seeds, self.step_of)).to(self.device)
-        self.step_of += np.uint64(1)
+        number = self._numbers()
         log_probabilities = self.law.log_probabilities(
             logits, self.seen if self.law.remembers else None
         )
@@ -116,6 +127,17 @@ class TokenDraws:
         self.surprisal.scatter_(1, column, surprisal.clamp_(min=0))
         self.next = token
         self._note_ends()
+
+    def _numbers(self) -> torch.Tensor:
+        """Give the random numbers of the next step, shape (B,)."""
+        import torch
+
+        if not self.numbers:
+            steps = self.step_of + np.arange(self.ahead, dtype=np.uint64)[:, None]
+            made = torch.from_numpy(uniforms(self.seeds, steps)).to(self.device)
+            self.numbers.extend(made.unbind())
+        self.step_of += np.uint64(1)
+        return self.numbers.popleft()
 
     def _exclude(self, probabilities: torch.Tensor) -> None:
         """Take away the token that forks have to leave, at their first draw."""
@@ -174,6 +196,7 @@ class TokenDraws:
         import torch
 
         at = torch.tensor(rows, device=self.device)
+        self.numbers.clear()
         self.slots = len(rows)
         self.seeds, self.step_of = self.seeds[list(rows)], self.step_of[list(rows)]
         for name in ("tokens", "surprisal", "age", "length", "budget", "reason", "certain"):

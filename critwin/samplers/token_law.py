@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 NO_TOKEN = 2**31 - 1
 """Stands where there is no token; stop strings do not match it."""
+
+PIECE = 2**23
+"""Probabilities that are worked out at once along a sample that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,24 +153,34 @@ class TokenLaw:
 
     def along(
         self, logits: torch.Tensor, prompt_ids: Sequence[int], sample_ids: Sequence[int]
-    ) -> torch.Tensor:
-        """Give the log-probabilities from which each token of a sample was drawn, shape (n, V).
+    ) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Give the log-probabilities from which the tokens of a sample were drawn.
+
+        They come in pieces: all at once they would take several times the memory of the logits.
 
         Args:
             logits: What the model gave after each token of prompt and sample, shape (L, V).
             prompt_ids: Token ids of the prompt.
             sample_ids: Token ids of the sample, length n.
+
+        Yields:
+            Which tokens, and their log-probabilities, shape (tokens, V).
         """
         import torch
 
         begin, end = len(prompt_ids), len(prompt_ids) + len(sample_ids)
-        seen = None
+        first = torch.full((logits.shape[1],), end, device=logits.device)
         if self.remembers:
             ids = torch.tensor([*prompt_ids, *sample_ids], device=logits.device)
-            first = torch.full((logits.shape[1],), end, device=logits.device)
             first.scatter_reduce_(0, ids, torch.arange(end, device=logits.device), "amin")
-            seen = first < torch.arange(begin, end, device=logits.device)[:, None]
-        return self.log_probabilities(logits[begin - 1 : end - 1], seen)
+        size = max(1, PIECE // logits.shape[1])
+        for at in range(begin, end, size):
+            until = min(at + size, end)
+            seen = None
+            if self.remembers:
+                seen = first < torch.arange(at, until, device=logits.device)[:, None]
+            scores = self.log_probabilities(logits[at - 1 : until - 1], seen)
+            yield slice(at - begin, until - begin), scores
 
     @cached_property
     def _warpers(self) -> list[Any]:

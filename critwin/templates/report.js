@@ -143,6 +143,7 @@ function described(original) {
       chip("verdict", WORDS[kind], kind),
       chip("tokens", String(original.tokens.length)),
       chip("ended by", original.finish ?? "unknown"),
+      ...(original.certain ? [chip("windows", original.certain)] : []),
     ]),
     answer(original),
     make("p", { class: "key" }, [

@@ -19,6 +19,12 @@ W = TypeVar("W")
 TRIED_CUTS = 14
 """Cuts of the grid on which ways are tried, evenly spaced among all."""
 
+TRIES = 2
+"""Times that each way is tried; the fastest counts."""
+
+PAGED_CUTS = 6
+"""Cuts on which continuous batching is tried: it is the slowest of all on a CPU."""
+
 ROWS = (64, 128, 256)
 """Resamples in a call of `generate` that are tried."""
 
@@ -65,11 +71,10 @@ def choose(checkpoint: Checkpoint, cuts: Sequence[Cut]) -> Choices:
         checkpoint: The model.
         cuts: The grid.
     """
-    some = [cuts[i] for i in range(0, len(cuts), -(-len(cuts) // TRIED_CUTS))]
+    some, few = spaced(cuts, TRIED_CUTS), spaced(cuts, PAGED_CUTS)
     many = [replace(max(cuts, key=lambda cut: cut.room), draws=max(ROWS))]
     device = checkpoint.model.device
     alone = PlainGeneration(checkpoint, rows=max(ROWS))
-    alone.draw(some[:1])  # the first calls in a process are slow
     grid, of_grid = _fastest(
         {"one prefix in a call": alone}
         | {
@@ -89,11 +94,16 @@ def choose(checkpoint: Checkpoint, cuts: Sequence[Cut]) -> Choices:
     if refusal is None:
         try:
             paged, trials["continuous batching"] = _fastest(
-                _paged_ways(checkpoint), lambda way: _paged_speed(way, some, device)
+                _paged_ways(checkpoint), lambda way: _paged_speed(way, few, device)
             )
         except Exception as error:  # noqa: BLE001  (whatever transformers raises is the finding)
             refusal = f"{type(error).__name__}: {error}"
     return Choices(grid, large, paged, refusal, trials)
+
+
+def spaced(cuts: Sequence[Cut], count: int) -> list[Cut]:
+    """Give at most so many cuts, evenly spaced among all."""
+    return [cuts[i] for i in range(0, len(cuts), -(-len(cuts) // count))]
 
 
 def _paged_ways(checkpoint: Checkpoint) -> dict[str, ContinuousBatching]:
@@ -108,9 +118,12 @@ def _paged_speed(way: ContinuousBatching, cuts: Sequence[Cut], device: torch.dev
 
 
 def _speed(draw: Callable[[], object], cuts: Sequence[Cut], device: torch.device) -> float:
-    """Give the resamples per second with which cuts are drawn."""
-    _, cost = measure(draw, device)
-    return sum(cut.draws for cut in cuts) / cost.seconds
+    """Give the resamples per second with which cuts are drawn, at the better of two tries.
+
+    The first call of a shape is slow: kernels are chosen and memory is asked for.
+    """
+    seconds = min(measure(draw, device)[1].seconds for _ in range(TRIES))
+    return sum(cut.draws for cut in cuts) / seconds
 
 
 def _fastest(ways: Mapping[str, W], speed: Callable[[W], float]) -> tuple[W, Trial]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from critwin.samplers.language import LanguageSampler
@@ -31,6 +30,7 @@ class Checkpoint:
         tokenizer: Its tokenizer.
         end_ids: Tokens that end a generation.
         pad_id: Token used for padding.
+        context: Tokens that prompt and sample may have together.
         config: The sampler's parameters as transformers takes them, none left to a default.
     """
 
@@ -38,6 +38,7 @@ class Checkpoint:
     tokenizer: Any
     end_ids: tuple[int, ...]
     pad_id: int
+    context: int
     config: GenerationConfig
 
     @classmethod
@@ -49,7 +50,7 @@ class Checkpoint:
         config = _generation_config(sampler, loaded.end_ids, pad_id)
         # `generate` fills what is not set from the model's own config
         loaded.model.generation_config = config
-        return cls(loaded.model, loaded.tokenizer, loaded.end_ids, pad_id, config)
+        return cls(loaded.model, loaded.tokenizer, loaded.end_ids, pad_id, loaded.context, config)
 
     def limited(self, room: int, *, draws: int = 1) -> GenerationConfig:
         """Give the config with a length limit and a number of draws from each prefix."""
@@ -109,11 +110,28 @@ class PlainGeneration:
         return drawn
 
     def _batches(self, cuts: Sequence[Cut]) -> Iterator[list[int]]:
-        """Give the cut of each row of each call."""
-        own = [[i] * cut.draws for i, cut in enumerate(cuts)]
-        for together in [list(chain.from_iterable(own))] if self.mixed else own:
-            for begin in range(0, len(together), self.rows):
-                yield together[begin : begin + self.rows]
+        """Give the cut of each row of each call.
+
+        Prefixes of one call have similar lengths, so that little is padded. All rows of a call go
+        on until the last one has ended, so the longest prefix and the greatest room have to fit
+        into the context together.
+        """
+        order = range(len(cuts))
+        batch: list[int] = []
+        for i in sorted(order, key=lambda i: len(cuts[i].ids)) if self.mixed else order:
+            if batch and not (self.mixed and self._fit([*(cuts[j] for j in {*batch}), cuts[i]])):
+                yield batch
+                batch = []
+            batch += [i] * cuts[i].draws
+            while len(batch) >= self.rows:
+                yield batch[: self.rows]
+                batch = batch[self.rows :]
+        if batch:
+            yield batch
+
+    def _fit(self, cuts: Sequence[Cut]) -> bool:
+        longest = max(len(cut.ids) for cut in cuts)
+        return longest + max(cut.room for cut in cuts) <= self.checkpoint.context
 
     def _generate(self, batch: Sequence[Cut]) -> list[list[int]]:
         import torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +13,7 @@ from critwin.generation import Generation
 from critwin.samplers.engine import Engine
 from critwin.samplers.language import LanguageSampler
 from critwin.seeds import fold_in
-from experiments.benchmarking.choices import Choices
+from experiments.benchmarking.choices import TRIED_CUTS, Choices, spaced
 from experiments.benchmarking.every_token import EveryToken, Reference
 from experiments.benchmarking.fork_estimation import ForkEstimate, estimate_by_forks
 from experiments.benchmarking.measuring import ForwardPasses, held_memory, measure, watched
@@ -59,10 +59,13 @@ class Rounds:
     def warm_up(self) -> tuple[Round, Reference]:
         """Do a round whose times are not used, except for where transformers spends its own.
 
+        Transformers draws some cuts of the grid only: it has drawn them before, to be chosen.
+
         Returns:
             The round, and the curves that its most precise forks gave.
         """
-        generate, paged = self._generate(watch=True), self._paged(watch=True)
+        some = spaced(self.work.cuts(), TRIED_CUTS)
+        generate, paged = self._generate(some, watch=True), self._paged(some, watch=True)
         engine = self._engine()
         found = {name: self._forks(width, replicate=0) for name, width in HALF_WIDTHS.items()}
         precise, _ = found["02"]
@@ -76,7 +79,8 @@ class Rounds:
             number: Number of the round, from 1: forks of different rounds are independent.
             reference: Curves by which truncation at every token is planned.
         """
-        generate, paged, engine = self._generate(), self._paged(), self._engine()
+        cuts = self.work.cuts()
+        generate, paged, engine = self._generate(cuts), self._paged(cuts), self._engine()
         forks = {n: self._forks(width, replicate=number)[1] for n, width in HALF_WIDTHS.items()}
         every_token = {
             name: self._every_token(
@@ -86,15 +90,14 @@ class Rounds:
         }
         return Round(generate, paged, engine, forks, every_token)
 
-    def _generate(self, *, watch: bool = False) -> Drawing:
-        draw = partial(self.choices.grid.draw, self.work.cuts())
-        return self._transformers(draw, watch=watch)
+    def _generate(self, cuts: Sequence[Cut], *, watch: bool = False) -> Drawing:
+        return self._transformers(partial(self.choices.grid.draw, cuts), watch=watch)
 
-    def _paged(self, *, watch: bool = False) -> Drawing | None:
+    def _paged(self, cuts: Sequence[Cut], *, watch: bool = False) -> Drawing | None:
         if self.choices.paged is None:
             return None
         held = held_memory(self.choices.paged.checkpoint.model.device)
-        with self.choices.paged.ready(self.work.cuts()) as draw:
+        with self.choices.paged.ready(cuts) as draw:
             return self._transformers(draw, watch=watch, held=held)
 
     def _transformers(
@@ -106,7 +109,7 @@ class Rounds:
         tokens = sum(len(ids) for own in drawn for ids in own)
         return self._told(
             Drawing(
-                resamples=self.work.resamples,
+                resamples=sum(len(own) for own in drawn),
                 tokens=tokens,
                 seconds=cost.seconds,
                 peak_bytes=cost.peak_bytes,

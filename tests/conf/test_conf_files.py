@@ -29,8 +29,8 @@ if not hasattr(train_arithmetic, "TrainArithmetic"):
 LINE = '{"question": "What is 1 + 1?", "answer": "1 + 1 = 2\\n#### 2"}\n'
 
 
-READERS = ("relabel",)
-"""Experiments that read finished runs."""
+READERS = {"relabel": "runs=[{0}]", "compare": "runs=[{0},{0}]"}
+"""Experiments that read finished runs, and how they are given them."""
 
 
 def compose(*overrides: str, mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -100,7 +100,7 @@ def test_every_key_of_a_component_file_is_commented(path: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_an_experiment_builds(name: str, run: Path) -> None:
-    job = build(compose(f"+exp={name}", *([f"runs=[{run}]"] if name in READERS else [])))
+    job = build(compose(f"+exp={name}", *([READERS[name].format(run)] if name in READERS else [])))
     assert job.experiment.name == name
 
 
@@ -127,7 +127,8 @@ def test_an_experiment_states_every_field_with_its_default(name: str) -> None:
     fields = inspect.signature(getattr(__import__(module, fromlist=[target]), target)).parameters
     assert set(fields) <= set(config)
     defaults = {k: f.default for k, f in fields.items() if f.default is not inspect.Parameter.empty}
-    assert {key: config[key] for key in defaults} == defaults
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
+    assert {key: config[key] for key in defaults} == plain
 
 
 @pytest.mark.parametrize("name", INQUIRIES)

@@ -94,3 +94,16 @@ def test_table_has_the_contract_schema_even_when_empty() -> None:
     assert curves_table(grid_curves(*tables())).schema.equals(CURVES)
     assert curves_table([]).schema.equals(CURVES)
     assert curves_table(grid_curves(*tables())).num_rows == 16
+
+
+def test_unscored_has_a_curve_where_it_was_not_seen() -> None:
+    """None of n: the interval ends at 1 - (alpha / 2) ** (1 / n)."""
+    originals, resamples = tables()
+    scored = resamples.assign(label="4")
+    curves = {curve.label: curve for curve in grid_curves(originals, scored)}
+    assert set(curves) == {"4", UNSCORED}
+    unscored = curves[UNSCORED]
+    assert (unscored.agreement == 0).all()
+    trials = unscored.trials[:-1]
+    np.testing.assert_allclose(unscored.upper[:-1], 1 - 0.025 ** (1 / trials))
+    assert unscored.upper[-1] == 0

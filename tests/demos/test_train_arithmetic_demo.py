@@ -28,7 +28,7 @@ TINY = {
 
 @pytest.mark.demos
 def test_a_model_is_made_that_the_main_job_can_load(tmp_path: Path) -> None:
-    overrides = [f"{key}={value}" for key, value in TINY.items()]
+    overrides = [f"{key}={value}" for key, value in TINY.items()] + ["keep_steps=[2,6]"]
     command = ["launch", "+exp=train_arithmetic", f"outputs={tmp_path}", "tracker=none"]
     shown = subprocess.run(
         [sys.executable, "-m", *command, *overrides],
@@ -47,3 +47,7 @@ def test_a_model_is_made_that_the_main_job_can_load(tmp_path: Path) -> None:
     record = json.loads((run / "provenance.json").read_text())
     assert record["status"] == "complete"
     assert record["weights"] == card["sha256"]
+    kept = [run / "checkpoints" / name for name in ("step-000002", "step-000006")]
+    assert json.loads((run / "summary.json").read_text())["checkpoints"] == [p.name for p in kept]
+    prints = {LanguageSampler(path=str(p), max_new_tokens=4).fingerprint() for p in kept}
+    assert len(prints) == 2

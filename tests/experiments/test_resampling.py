@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from critwin.feature import UNSCORED
 from critwin.features.final_word import FinalWord
 from critwin.features.math_answer import MathAnswer
+from critwin.generation import Generation, Prefix
 from critwin.problem import Problem
 from critwin.prompt import PromptTemplate
 from critwin.protocol import EveryToken, ForkProtocol, Fractions, Protocol
@@ -132,6 +134,33 @@ def test_forks_are_redrawn_too(tmp_path: Path) -> None:
         RunDirectory(tmp_path), rule=PaperJump(), tracker=Silent(), progress=Silent()
     )
     assert accounts.facts["rounding"] == {"redrawn": 64, "redrawn_differently": 0}
+
+
+class _Crowded(MarkovString):
+    """Says that memory ran out once in each call that draws."""
+
+    calls: ClassVar[list[int]] = []
+
+    @property
+    def halvings(self) -> int:
+        return len(self.calls)
+
+    def resample(
+        self, y: Sequence[Prefix], *, seeds: Sequence[Sequence[int]]
+    ) -> list[list[Generation]]:
+        self.calls.append(len(y))
+        return super().resample(y, seeds=seeds)
+
+
+def test_full_memory_is_recorded_over_all_starts(tmp_path: Path) -> None:
+    crowded = _Crowded(max_new_tokens=24)
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(tmp_path, _Told(stop_after=2), FRACTIONS, sampler=crowded)
+    accounts = resampling(FRACTIONS, sampler=crowded).carry_out(
+        RunDirectory(tmp_path), rule=PaperJump(), tracker=Silent(), progress=Silent()
+    )
+    # one part of originals, three of resamples
+    assert accounts.facts["memory"] == {"halvings": {"originals": 1, "resamples": 3}}
 
 
 def test_a_sampler_without_a_choice_needs_no_forks(tmp_path: Path) -> None:

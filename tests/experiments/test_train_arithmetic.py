@@ -7,7 +7,7 @@ import json
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -214,3 +214,38 @@ def test_shipped_model_is_as_good_as_its_card() -> None:
     lower = card["accuracy_interval"][0]
     # Four standard errors of a share over 80 problems below the interval's lower end.
     assert accuracy > lower - 4 * math.sqrt(lower * (1 - lower) / len(stories))
+
+
+def test_kept_steps_are_those_of_the_training_and_survive_a_kill(tmp_path: Path) -> None:
+    settings = {f.name: getattr(TINY, f.name) for f in fields(TINY)}
+    run = TrainArithmetic(**settings, keep_steps=(2, 9))
+    whole = RunDirectory(tmp_path / "whole")
+    carry_out(run, whole, config="", tracker=Silent(), progress=Silent())
+    folder = whole.path / "checkpoints"
+    assert sorted(p.name for p in folder.iterdir()) == ["step-000002", "step-000009"]
+    assert is_complete(whole, run.products)
+
+    def kept(out: Path, report: object) -> dict[int, float]:
+        found: dict[int, float] = {}
+        train(
+            out=out,
+            settings=TINY,
+            report=report,  # type: ignore[arg-type]
+            keep=lambda step, model: found.setdefault(step, float(model.lm_head.weight.sum())),
+        )
+        return found
+
+    undisturbed = kept(tmp_path / "once", _ignore)
+    assert list(undisturbed) == list(range(1, 10))
+    with pytest.raises(_Killed):
+        kept(tmp_path / "killed", _kill_at(5))
+    after = kept(tmp_path / "killed", _ignore)
+    assert list(after) == list(range(4, 10))  # from the checkpoint at step 3
+    assert after == {step: undisturbed[step] for step in after}
+
+
+@pytest.mark.parametrize("steps", [(0,), (10,), (3, 3), (5, 2), (1.5,)])
+def test_steps_that_cannot_be_kept_are_refused(steps: tuple[int, ...]) -> None:
+    settings = {f.name: getattr(TINY, f.name) for f in fields(TINY)}
+    with pytest.raises(ParameterError, match="keep_steps"):
+        TrainArithmetic(**settings, keep_steps=steps)

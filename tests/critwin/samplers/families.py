@@ -58,6 +58,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
         initializer_range=0.3,
         bos_token_id=None,
         eos_token_id=0,
+        pad_token_id=0,
     ),
 }
 """What the engine serves."""

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from critwin.generation import Generation, Prefix, truncate
 from critwin.prompt import Prompt
-from critwin.samplers import memory
+from critwin.samplers import memory, token_draws
 from critwin.samplers.engine import Engine
 from critwin.samplers.language import LanguageSampler
+from critwin.samplers.teacher_forcing import SequenceStore
+from critwin.samplers.token_draws import TokenDraws
 from critwin.samplers.token_law import Request
 from critwin.seeds import fold_in
 from tests.critwin.samplers.conftest import Checkpoints
+from tests.critwin.samplers.recomputing import recomputed, reference
 
 PROMPTS = [Prompt("ab"), Prompt("hello"), Prompt("themoon")]
 
@@ -164,6 +170,130 @@ def test_full_memory_halves_the_rows(
     assert ids_of(sampler.resample(cuts, seeds=SEEDS)) == ids_of(expected)
 
 
+class Crowded:
+    """A model for which memory is full above so many tokens of a pass."""
+
+    def __init__(self, model: Any, most: int) -> None:
+        self.model, self.most = model, most
+        self.passes: list[tuple[int, ...]] = []
+
+    def __call__(self, **inputs: Any) -> Any:
+        ids = inputs["input_ids"]
+        if ids.numel() > self.most:
+            raise torch.OutOfMemoryError("injected")
+        self.passes.append(tuple(ids.shape))
+        return self.model(**inputs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+
+@pytest.fixture
+def store(sampler: LanguageSampler, monkeypatch: pytest.MonkeyPatch) -> SequenceStore:
+    """Give the engine a store of its own, whose limits no other test has lowered."""
+    engine = engine_of(sampler)
+    fresh = SequenceStore(engine.model, engine.store.room)
+    monkeypatch.setattr(engine, "store", fresh)
+    return fresh
+
+
+@pytest.mark.parametrize(("most", "whole"), [(70, True), (20, False)])
+def test_full_memory_splits_a_teacher_forced_pass(
+    sampler: LanguageSampler,
+    originals: list[Generation],
+    cuts: list[Prefix],
+    store: SequenceStore,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    whole: bool,
+) -> None:
+    """Resamples that follow their originals, forks and paths all begin with such a pass."""
+    at = [3] * len(originals)
+
+    def drawn() -> list[Any]:
+        store.clear()
+        paths = [path.probability for path in sampler.paths(originals)]
+        store.clear()
+        forks = sampler.fork(originals, at, seeds=[1, 2, 3])
+        store.clear()
+        return [ids_of(sampler.resample(cuts, seeds=SEEDS)), [x.token_ids for x in forks], paths]
+
+    resampled, forked, paths = drawn()
+    before = sampler.halvings
+    assert store.together.most == 4096
+    crowded = Crowded(store.model, most)
+    monkeypatch.setattr(store, "model", crowded)
+    again = drawn()
+    assert again[:2] == [resampled, forked]
+    for known, found in zip(paths, again[2], strict=True):
+        assert found == pytest.approx(known, rel=1e-5)
+    assert crowded.passes
+    assert max(a * b for a, b in crowded.passes) <= most
+    longest = max(len(x.prompt_ids + x.token_ids) for x in originals)
+    assert any(length == longest for _, length in crowded.passes) == whole
+    assert store.together.most <= most  # what was too much is not tried again
+    assert sampler.halvings - before == store.together.halvings > 0
+
+
+def test_memory_that_holds_no_pass_is_an_error(
+    sampler: LanguageSampler,
+    originals: list[Generation],
+    store: SequenceStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store, "model", Crowded(store.model, 0))
+    with pytest.raises(torch.OutOfMemoryError, match="injected"):
+        sampler.paths(originals)
+    assert store.together.most == memory.LEAST_TOKENS
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("injected"), MemoryError()])
+def test_full_memory_halves_the_rows_of_the_plain_path(
+    sampler: LanguageSampler,
+    cuts: list[Prefix],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    plain = replace(sampler, engine="plain", batch_size=8)
+    alike = [cuts[0], cuts[4], cuts[1]]
+    seeds = [[fold_in(7, i, r) for r in range(9)] for i in range(3)]
+    expected = ids_of(plain.resample(alike, seeds=seeds))
+    decoder: Any = plain.loaded.decoder
+    right, before, most = decoder._slab, plain.halvings, [2]
+
+    def slab(rows: Any, law: Any) -> Any:
+        if len(rows) > most[0]:
+            raise error
+        return right(rows, law)
+
+    monkeypatch.setattr(decoder, "_slab", slab)
+    assert ids_of(plain.resample(alike, seeds=seeds)) == expected
+    assert plain.halvings - before == 2  # 8, 4, 2
+    most[0] = 0
+    with pytest.raises(type(error)):
+        plain.resample(alike, seeds=seeds)
+
+
+def test_batches_that_fail_otherwise_are_not_tried_again() -> None:
+    together, tried = memory.Together(8), []
+
+    def work(batch: list[int]) -> None:
+        tried.append(batch)
+        raise ValueError("injected")
+
+    with pytest.raises(ValueError, match="injected"):
+        memory.in_batches([1, 2, 3], work, together=together)
+    assert tried == [[1, 2, 3]]
+    assert together == memory.Together(8)
+
+
+def test_batches_by_size() -> None:
+    """Padding counts: three of size 4 are 12."""
+    found: list[list[int]] = []
+    memory.in_batches([1, 2, 4, 4, 9], found.append, together=memory.Together(8), size=int)
+    assert found == [[1, 2], [4, 4], [9]]
+
+
 def test_other_errors_are_not_taken_for_full_memory(
     sampler: LanguageSampler, cuts: list[Prefix], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +379,84 @@ def test_forks_at_every_position(sampler: LanguageSampler, originals: list[Gener
             assert y.finish_reason == "length" or y.token_ids[-1] == 0
         assert len({y.token_ids for u, y in zip(at, forks, strict=True) if u == 1}) > 1
         assert {u for u, y in zip(at, forks, strict=True) if y.finish_reason == "length"}
+
+
+class Waits(TorchFunctionMode):
+    """Notes what makes the host wait for a GPU: values that are read back."""
+
+    READ = ("item", "__contains__", "__bool__", "__int__", "__float__", "__index__", "tolist")
+    COPIED = ("cpu", "numpy", "nonzero", "equal", "masked_select", "unique")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[str] = Counter()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in self.READ + self.COPIED:
+            self.seen[name] += 1
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma3"])
+@pytest.mark.parametrize("law", [{}, {"top_k": 5, "top_p": 0.9, "min_p": 0.01, "stop": ("ab",)}])
+def test_no_step_waits_for_the_device(
+    family: str, law: dict[str, Any], checkpoint: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: eight steps between two looks at who has finished."""
+    sampler = LanguageSampler(
+        path=str(checkpoint(family)), device="cpu", max_new_tokens=24, repetition_penalty=1.1, **law
+    )
+    starts = sampler.start(PROMPTS)
+    monkeypatch.setattr("critwin.samplers.stream.STRIDE", {})
+    engine, waits, steps, sent = engine_of(sampler), Waits(), [0], [0]
+    forward, step, numbers = engine.forward, TokenDraws.step, token_draws.uniforms
+
+    def watched_forward(*others: Any) -> Any:
+        with waits:
+            return forward(*others)
+
+    def watched_step(draws: TokenDraws, logits: torch.Tensor) -> None:
+        steps[0] += 1
+        with waits:
+            step(draws, logits)
+
+    def counted(*arrays: Any) -> Any:
+        sent[0] += 1
+        return numbers(*arrays)
+
+    monkeypatch.setattr(engine, "forward", watched_forward)
+    monkeypatch.setattr(TokenDraws, "step", watched_step)
+    monkeypatch.setattr(token_draws, "uniforms", counted)
+    sampler.resample(starts, seeds=[[*range(10)]] * 3)
+    assert steps[0] >= 16
+    assert not waits.seen
+    assert sent[0] <= steps[0] / 8
+    with waits:  # it would have been seen
+        assert 1 in torch.ones(1)
+        assert torch.ones(1).item()
+    assert waits.seen.keys() >= {"__contains__", "item"}
+
+
+def test_bfloat16_is_near_float32(checkpoint: Checkpoints) -> None:
+    """Cached or recomputed, bfloat16 has 8 digits: surprisals agree as far as these carry.
+
+    How far is measured: by recomputing all in bfloat16 without cache, beside float32.
+    """
+    for family in ("llama", "gemma3", "gpt2"):
+        path = checkpoint(family)
+        rough = LanguageSampler(path=str(path), device="cpu", dtype="bfloat16", max_new_tokens=24)
+        drawn = rough.resample(rough.start(PROMPTS), seeds=[[*range(12)]] * 3)
+        samples = [x for own in drawn for x in own]
+        assert len({x.token_ids for x in samples}) > 12
+        found = np.concatenate([x.surprisal for x in samples])
+        along = np.concatenate([p.surprisal for p in rough.paths(samples)])
+        exact = np.concatenate(recomputed(reference(path, torch.float32), samples))
+        plain = np.concatenate(recomputed(reference(path, torch.bfloat16), samples))
+        error = np.sqrt(np.mean((plain - exact) ** 2))
+        assert error > 1e-4
+        for ours in (found, along):
+            assert np.sqrt(np.mean((ours - exact) ** 2)) < 2 * error
 
 
 def test_nothing_to_fork_to(sampler: LanguageSampler, originals: list[Generation]) -> None:

@@ -11,6 +11,7 @@ import torch
 from critwin.errors import ModelError
 from critwin.generation import Generation, Prefix, truncate
 from critwin.prompt import Prompt
+from critwin.samplers.engine import Engine
 from critwin.samplers.language import LanguageSampler
 from critwin.samplers.shared_attention import ROOM
 from critwin.seeds import fold_in
@@ -30,6 +31,12 @@ def cuts_of(x: Generation) -> list[Prefix]:
     """Cut at the first, a middle and the last position; what stood behind is not told."""
     n = len(x.token_ids)
     return [replace(truncate(x, level), origin=None) for level in (0, n // 2, n - 1)]
+
+
+def engine_of(sampler: LanguageSampler) -> Engine:
+    engine = sampler.loaded.decoder
+    assert isinstance(engine, Engine)
+    return engine
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -64,6 +71,13 @@ def test_drawn_surprisals_are_those_of_full_recomputation(
     assert np.abs(np.concatenate([x.surprisal for x in samples]) - exact).max() < tolerance
     along = np.concatenate([path.surprisal for path in sampler.paths(samples)])
     assert np.abs(along - exact).max() < tolerance
+    # and in several passes, as where memory is full; their ends fall inside of windows
+    store = engine_of(sampler).store
+    store.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store.together, "most", 16)
+        pieces = np.concatenate([path.surprisal for path in sampler.paths(samples)])
+    assert np.abs(pieces - exact).max() < tolerance
 
 
 @pytest.mark.parametrize("family", FAMILIES)

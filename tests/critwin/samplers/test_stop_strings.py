@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers.generation.stopping_criteria import STOP_STRING_EMBEDDING_CACHE
 
@@ -87,6 +87,26 @@ def test_special_tokens_have_no_text() -> None:
     tokenizer = byte_level(WORDS)
     assert stops_at(tokenizer, ["</s>", "a"], ("s>a", "/s>")) == [False, False]
     assert stops_at(tokenizer, ["s", ">", "a"], ("s>a",)) == [False, False, True]
+
+
+@pytest.mark.parametrize("make", [byte_level, byte_fallback, whole_words])
+def test_special_tokens_that_a_stop_string_names(make: Callable[[Sequence[str]], Any]) -> None:
+    """People write the token that closes a turn; where it is no end token, it has to stop too."""
+    tokenizer = make(["xa", "bx", "cx"])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|end|>", "<|turn|>"]})
+    tokenizer.add_tokens([AddedToken("<|eot|>", special=True)])
+    for name in ("<|end|>", "<|eot|>"):
+        assert stops_at(tokenizer, ["xa", name, "bx"], (name,)) == [False, True, False]
+        assert stops_at(tokenizer, ["xa", "<|turn|>", "bx"], (name,)) == [False] * 3
+        assert stops_at(tokenizer, [name, "bx"], (f"{name}b",)) == [False, True]
+        assert stops_at(tokenizer, [name, "cx"], (f"{name}b", "xbx")) == [False, False]
+        # one that no stop string names has no text
+        assert stops_at(tokenizer, ["xa", name, "bx"], ("abx",)) == [False, False, True]
+
+
+def test_a_named_special_token_may_be_spelled_too() -> None:
+    tokenizer = byte_level(WORDS)
+    assert stops_at(tokenizer, ["a", "<", "/", "s", ">"], ("</s>",)) == [False] * 4 + [True]
 
 
 def test_the_same_names_may_be_other_texts() -> None:

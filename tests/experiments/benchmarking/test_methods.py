@@ -60,6 +60,26 @@ def test_a_resample_ends_with_the_end_token_or_at_the_limit(
     assert not all(ended)
 
 
+def test_the_rows_of_a_call_fit_into_the_context(letters: Letters, work_of: WorkOf) -> None:
+    """A long prefix beside a short one with much room: together they are beyond 32 positions."""
+    sampler = letters(max_new_tokens=100)
+    work = work_of(sampler, draws=5)
+    cuts = work.cuts()
+    longest = max(len(cut.ids) for cut in cuts) + max(cut.room for cut in cuts)
+    assert longest > sampler.loaded.context
+    way = PlainGeneration(Checkpoint.of(sampler), rows=64, mixed=True)
+    batches = [*way._batches(cuts)]
+    assert sorted(i for batch in batches for i in batch) == [
+        i for i in range(len(cuts)) for _ in range(5)
+    ]
+    for batch in batches:
+        own = [cuts[i] for i in batch]
+        assert max(len(c.ids) for c in own) + max(c.room for c in own) <= sampler.loaded.context
+    assert any(len({*batch}) > 1 for batch in batches)
+    for cut, own_ids in zip(cuts, way.draw(cuts), strict=True):
+        assert all(len(ids) == cut.room or ids[-1] == END for ids in own_ids)
+
+
 def test_a_stop_string_ends_a_resample(letters: Letters, work_of: WorkOf) -> None:
     checkpoint = Checkpoint.of(letters(stop=("b",)))
     rows = PlainGeneration(checkpoint, rows=64).draw(work_of(letters(), draws=12).cuts())

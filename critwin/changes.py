@@ -1,0 +1,155 @@
+"""Changes of a curve over pairs of positions, bounded jointly: see critwin/pair_search.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+Unit: TypeAlias = Literal["tokens", "nats", "fraction"]
+Column: TypeAlias = npt.NDArray[Any]
+Sharp: TypeAlias = Callable[[Ints, Ints, float], tuple[Floats, Floats]]
+"""Gives intervals of the changes from some positions to others, each at a level of its own."""
+
+CHEAP_SHARE = 0.1
+"""Share of the error that the cheap bounds take: the sharp intervals lose 1 % of their width."""
+
+
+CELLS = 2048
+"""Draws' weights in a batch of sharp intervals: fewer cost as much time."""
+
+
+@dataclass(frozen=True)
+class Width:
+    """How far apart the ends of a stretch may be.
+
+    A single token is always near enough, and so are neighbours among the positions that a grid
+    visited: nothing shorter can be seen.
+
+    Attributes:
+        size: Greatest width, > 0; infinite for any.
+        unit: Tokens, nats of surprisal of the block, or fraction of the original.
+    """
+
+    size: float = math.inf
+    unit: Unit = "tokens"
+
+
+ANY = Width()
+
+
+class Changes:
+    """The changes p_end - p_start of one label over J pairs of positions, bounded jointly.
+
+    Every array has shape (J,).
+
+    Attributes:
+        start: Tokens kept at the start.
+        end: Tokens kept at the end.
+        nats: Surprisal of the block, in nats; not a number where the path is not known.
+        change: Estimates.
+        error: Rough standard errors; they only steer which intervals are computed.
+        lower: Lower ends, all of them valid at once; sharper where `sharpen` was there.
+        upper: Upper ends, likewise.
+        length: Tokens of the original.
+        left_out: Pairs that were left out with a proof.
+        left_out_change: No change over one of them is larger, up or down.
+        everywhere: Whether every position was looked at.
+        batch: Sharp intervals that are best computed together.
+    """
+
+    def __init__(
+        self,
+        *,
+        pairs: Mapping[str, Column],
+        length: int,
+        left_out: int,
+        left_out_change: float,
+        everywhere: bool,
+        error: float,
+        sharp: Sharp,
+        batch: int,
+    ) -> None:
+        self.start, self.end = pairs["start"].astype(np.int64), pairs["end"].astype(np.int64)
+        self.nats, self.change, self.error, self.lower, self.upper = (
+            pairs[name].astype(np.float64) for name in ("nats", "change", "error", "lower", "upper")
+        )
+        self.length, self.everywhere = length, everywhere
+        self.left_out, self.left_out_change = left_out, left_out_change
+        self._level = 1 - (1 - CHEAP_SHARE) * error / max(len(self.start), 1)
+        self._sharp, self.batch = sharp, batch
+        self._done = np.zeros(len(self.start), dtype=bool)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def tokens(self) -> Ints:
+        """Tokens of each block."""
+        return self.end - self.start
+
+    @property
+    def done(self) -> Bools:
+        """Whether the sharp interval of each pair was computed."""
+        return self._done
+
+    @property
+    def normal_quantile(self) -> float:
+        """How many standard errors a joint interval of normal variables would reach."""
+        from scipy.special import ndtri
+
+        return float(ndtri(1 - (1 - self._level) / 2))
+
+    def sharpen(self, which: npt.ArrayLike) -> None:
+        """Compute the sharp intervals of some pairs and keep what they exclude."""
+        index = np.asarray(which, np.int64)
+        index = index[~self._done[index]]
+        if len(index):
+            lower, upper = self._sharp(self.start[index], self.end[index], self._level)
+            self.lower[index] = np.maximum(self.lower[index], lower)
+            self.upper[index] = np.minimum(self.upper[index], upper)
+            self._done[index] = True
+
+    def reversed(self) -> Changes:
+        """Give the changes with their sign turned, so that falls are rises."""
+        turned = {
+            "start": self.start,
+            "end": self.end,
+            "nats": self.nats,
+            "change": -self.change,
+            "error": self.error,
+            "lower": -self.upper,
+            "upper": -self.lower,
+        }
+
+        def sharp(start: Ints, end: Ints, level: float) -> tuple[Floats, Floats]:
+            lower, upper = self._sharp(start, end, level)
+            return -upper, -lower
+
+        made = Changes(
+            pairs=turned,
+            length=self.length,
+            left_out=self.left_out,
+            left_out_change=self.left_out_change,
+            everywhere=self.everywhere,
+            error=0.0,
+            sharp=sharp,
+            batch=self.batch,
+        )
+        made._level, made._done = self._level, self._done.copy()
+        return made
+
+
+def near_enough(tokens: Ints, nats: Floats, length: int, width: Width) -> Bools:
+    """Tell which blocks are within a width."""
+    size = {"tokens": tokens, "nats": nats, "fraction": tokens / length}[width.unit]
+    near: Bools = size <= width.size * (1 + 1e-12)
+    return near

@@ -1,0 +1,173 @@
+"""Changes of a curve that was estimated from forks: which pairs can change, and by how much."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from critwin.changes import CELLS, CHEAP_SHARE, Changes, Width, near_enough
+from critwin.fork_blocks import Blocks
+from critwin.fork_forms import Forms, difference_forms, level_forms
+from critwin.forks import ForkCurve, Forks
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_MOST_CELLS = 1_000_000
+"""Weights held at once: bounds memory, changes no number."""
+
+
+def fork_changes(curve: ForkCurve, width: Width, above: float, error: float) -> Changes:
+    """Bound every change that may be above a size; `error` is that of all at once."""
+    choices, reduced = _choices(curve.forks)
+    first, last, found = _pairs(reduced, choices, curve.length, width, above)
+    j = max(len(first), 1)
+    sums = _sums_of_pairs(reduced, curve.label, first, last)
+    half = np.sqrt(math.log(2 * j / (CHEAP_SHARE * error)) / 2 * sums.squares)
+    start = choices[first]
+    end = choices[last - 1] + 1 if len(last) else last
+    change = curve.agreement[end] - curve.agreement[start]
+    small = replace(curve, forks=reduced)
+
+    def sharp(start: Ints, end: Ints, level: float) -> tuple[Floats, Floats]:
+        # tokens without a choice change nothing: positions are counted in choices
+        at = np.searchsorted(choices, start), np.searchsorted(choices, end)
+        return small.differences(*at, level=level)
+
+    return Changes(
+        pairs={
+            "start": start,
+            "end": end,
+            "nats": found.nats,
+            "change": change,
+            "error": np.sqrt(sums.variance),
+            "lower": np.minimum(np.maximum(sums.least - half, -1), change),
+            "upper": np.maximum(np.minimum(sums.most + half, 1), change),
+        },
+        length=curve.length,
+        left_out=found.left_out,
+        left_out_change=found.left_out_change,
+        everywhere=True,
+        error=error,
+        sharp=sharp,
+        batch=max(CELLS // max(reduced.blocks.count, 1), 8),
+    )
+
+
+def fork_variance(curve: ForkCurve) -> Floats:
+    """Give a rough variance of the curve at each position."""
+    choices, reduced = _choices(curve.forks)
+    forms = level_forms(reduced.probability, reduced.blocks, np.arange(len(choices) + 1))
+    variance = _Sums.of(forms, reduced, curve.label).variance
+    at: Floats = variance[np.searchsorted(choices, curve.position)]
+    return at
+
+
+def _choices(forks: Forks) -> tuple[Ints, Forks]:
+    """Give the tokens with a choice, from 0, and the forks with nothing but them."""
+    choices = np.flatnonzero(forks.probability < 1)
+    reduced = replace(
+        forks,
+        probability=forks.probability[choices],
+        counts=forks.counts[choices],
+        length=int((choices < forks.length).sum()),
+        blocks=Blocks(np.unique(np.searchsorted(choices, forks.blocks.bounds))),
+    )
+    return choices, reduced
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What else is known of the pairs that are looked at, and of those that are not.
+
+    Attributes:
+        nats: Surprisal of each block.
+        left_out: Pairs that cannot change enough.
+        left_out_change: The largest change that one of them could have.
+    """
+
+    nats: Floats
+    left_out: int
+    left_out_change: float
+
+
+def _pairs(
+    forks: Forks, token: Ints, length: int, width: Width, above: float
+) -> tuple[Ints, Ints, _Found]:
+    """Give the pairs of choices, from the first to before the last, that may change enough."""
+    count = forks.length
+    surprisal = -np.log(np.maximum(forks.probability[:count], 1e-300))
+    reached = np.concatenate([[0.0], np.cumsum(surprisal)])
+    firsts, lasts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    left_out, largest = 0, 0.0
+    for step in range(1, count + 1):
+        nats = reached[step:] - reached[:-step]
+        tokens = token[step - 1 : count] + 1 - token[: count - step + 1]
+        near = near_enough(tokens, nats, length, width) | (step == 1)
+        if not near.any():
+            break
+        change = -np.expm1(-nats)
+        # sums of rounded logarithms: a block on the threshold is looked at rather than left out
+        enough = near & (change > above * (1 - 1e-12))
+        left = near & ~enough
+        left_out += int(left.sum())
+        largest = max(largest, float(change[left].max(initial=0.0)))
+        at = np.flatnonzero(enough)
+        firsts.append(at)
+        lasts.append(at + step)
+    first, last = np.concatenate(firsts), np.concatenate(lasts)
+    return first, last, _Found(reached[last] - reached[first], left_out, largest)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What the forks say about each form, roughly and for Hoeffding's inequality.
+
+    Attributes:
+        least: The estimate, where runs without a fork lead as low as they can.
+        most: The same, as high as they can.
+        squares: Sum of squares of the weights of single draws.
+        variance: Rough variance.
+    """
+
+    least: Floats
+    most: Floats
+    squares: Floats
+    variance: Floats
+
+    @classmethod
+    def of(cls, forms: Forms, forks: Forks, label: str) -> _Sums:
+        hits, trials = forms.totals(forks.hits(label)), forms.totals(forks.trials)
+        w, seen = forms.weights, trials > 0
+        draws = np.maximum(trials, 1)
+        known = np.where(seen, w * hits / draws, 0.0).sum(axis=1)
+        known += forms.constant * (label == forks.own)
+        unknown = np.where(seen, 0.0, w)
+        smoothed = (hits + 1) / (trials + 2)
+        per = np.where(seen, w**2 / draws, 0.0)
+        return cls(
+            known + np.minimum(unknown, 0).sum(axis=1),
+            known + np.maximum(unknown, 0).sum(axis=1),
+            per.sum(axis=1),
+            (per * smoothed * (1 - smoothed) + unknown**2 / 12).sum(axis=1),
+        )
+
+
+def _sums_of_pairs(forks: Forks, label: str, first: Ints, last: Ints) -> _Sums:
+    size = max(_MOST_CELLS // (forks.blocks.count + 2), 1)
+    parts = [
+        _Sums.of(
+            difference_forms(
+                forks.probability, forks.blocks, first[b : b + size], last[b : b + size]
+            ),
+            forks,
+            label,
+        )
+        for b in range(0, max(len(first), 1), size)
+    ]
+    return _Sums(
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in _Sums.__annotations__)
+    )

@@ -1,0 +1,1 @@
+"""What the benchmark of window rules is made of."""

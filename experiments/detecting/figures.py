@@ -1,0 +1,79 @@
+"""The figure of a benchmark of window rules: what is found, and how often nothing is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from critwin.drawing import DOUBLE, QUIET, drawing, percent, save
+from experiments.detecting.summary import rates
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LINES = {
+    "confident_jump": ("#0072B2", "o", 2.0),
+    "hierarchy": ("#56B4E9", "s", 1.0),
+    "scale": ("#009E73", "^", 1.0),
+    "change_point": ("#C24E00", "D", 1.0),
+    "paper_jump": ("0.55", "v", 1.0),
+    "paper_jump_01": ("0.25", "x", 1.0),
+    "usual": ("#CC79A7", "P", 1.0),
+}
+"""Colour, mark and width of each rule's line."""
+
+
+def detection_figure(cells: pd.DataFrame) -> Figure:
+    """Draw what each rule finds and places, and its false alarms, at equal draws and tokens."""
+    panels = [("draws", kind) for kind in dict.fromkeys(cells["kind"])]
+    panels += [("tokens", kind) for kind in dict.fromkeys(cells["kind"])]
+    with drawing(DOUBLE, 5.6) as figure:
+        axes = figure.subplots(4, len(panels) // 2, sharey="row", squeeze=False)
+        for i, (equal, kind) in enumerate(panels):
+            row, column = 2 * (i * 2 // len(panels)), i % (len(panels) // 2)
+            own = cells[(cells["kind"] == kind) & (cells["equal"] == equal)]
+            _panel(axes[row, column], own, "pinned")
+            _panel(axes[row + 1, column], own, "alarmed")
+            axes[row, column].set_title(kind)
+            axes[row, column].tick_params(labelbottom=False)
+            words = "draws per position" if equal == "draws" else "tokens generated"
+            axes[row + 1, column].set_xlabel(words)
+            axes[row + 1, column].axhline(0.05, color=QUIET, linewidth=0.7, linestyle=":")
+        for row in range(4):
+            axes[row, 0].set_ylabel("found and placed" if row % 2 == 0 else "false alarms")
+        handles, names = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=4)
+    return figure
+
+
+def write_figures(cells: pd.DataFrame, folder: Path) -> None:
+    """Write the figure as PDF and PNG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save(detection_figure(cells), folder / "detection")
+
+
+def _panel(axes: Axes, cells: pd.DataFrame, value: str) -> None:
+    sizes = sorted({int(size) for size in cells["size"]})
+    for rule, (colour, mark, width) in LINES.items():
+        own = cells[cells["rule"] == rule]
+        points = {size: rates(own[own["size"] == size])[value] for size in sizes}
+        shown = {size: point for size, point in points.items() if point is not None}
+        order = 3 if rule == "confident_jump" else 2
+        axes.plot(
+            list(shown),
+            list(shown.values()),
+            color=colour,
+            marker=mark,
+            linewidth=width,
+            label=rule,
+            zorder=order,
+            clip_on=False,
+        )
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.set_xticks(sizes, [f"{s // 1000}k" if s >= 1000 else str(s) for s in sizes])
+    axes.set_ylim(0, 1)
+    axes.yaxis.set_major_formatter(percent)

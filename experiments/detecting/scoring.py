@@ -1,0 +1,177 @@
+"""How windows that were found stand to those that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from critwin.curve import MeasuredCurve
+from critwin.errors import ParameterError
+from critwin.protocol import Protocol
+from critwin.window import Window, WindowRule
+from critwin.windows.change_point import ChangePoint
+from critwin.windows.confident_jump import ConfidentJump
+from critwin.windows.hierarchy import Hierarchy
+from critwin.windows.paper_jump import PaperJump
+from critwin.windows.scale import ShortestRise
+from experiments.detecting.sources import Source, shortest_pairs, true_stretches
+
+USUAL = 0.2
+"""Threshold of the rule that others use: a step between neighbours of at least this size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsualStep(WindowRule):
+    """The rule that others use: neighbouring positions whose estimates differ by .2 or more.
+
+    Attributes:
+        threshold: The step, in (0, 1].
+    """
+
+    threshold: float = USUAL
+    fractions: tuple[float, ...] = ()
+
+    def check(self, protocol: Protocol) -> None:
+        """Accept every protocol."""
+
+    def find(self, curve: MeasuredCurve) -> list[Window]:
+        """Give each step; its interval is that of the pair alone, as if it had not been chosen."""
+        steps = np.diff(curve.agreement)
+        # .7 less .5 is a step of .2, whatever floating point says: counts are compared
+        at = np.flatnonzero(np.abs(steps) >= self.threshold - 1e-9)
+        if not len(at):
+            return []
+        lower, upper = curve.differences(curve.position[at], curve.position[at + 1])
+        return [
+            Window(
+                original_id=curve.original_id,
+                label=curve.label,
+                rule="usual",
+                direction="rise" if steps[i] > 0 else "fall",
+                position_start=int(curve.position[i]),
+                position_end=int(curve.position[i + 1]),
+                place_lower=int(curve.position[i]),
+                place_upper=int(curve.position[i + 1]),
+                jump=float(steps[i]),
+                jump_lower=float(low),
+                jump_upper=float(high),
+                length=curve.length,
+            )
+            for i, low, high in zip(at, lower, upper, strict=True)
+        ]
+
+
+def rules(threshold: float, max_width: float) -> Mapping[str, WindowRule]:
+    """Give the rules that are compared, by name: critwin's own first, then the baselines."""
+    return {
+        "confident_jump": ConfidentJump(threshold=threshold, max_width=max_width),
+        "hierarchy": Hierarchy(threshold=threshold, max_width=max_width),
+        "scale": ShortestRise(threshold=threshold),
+        "change_point": ChangePoint(threshold=threshold),
+        "paper_jump": PaperJump(),
+        "paper_jump_01": PaperJump(threshold=0.1),
+        "usual": UsualStep(threshold=threshold),
+    }
+
+
+@dataclass
+class Tally:
+    """Counts over the trajectories of one cell.
+
+    Attributes:
+        trajectories: How many were searched.
+        true: Stretches that rise above the threshold over at most the width.
+        found: Those of them that a window meets.
+        pinned: Those that a window meets whose place is no wider than what was asked for.
+        windows: Windows that were given; only rises are.
+        false: Windows that meet no such stretch.
+        alarmed: Trajectories with a false window.
+        error: Sum over the other windows of the distance between the middles of window and stretch.
+        placed: Windows, of those, whose place holds the whole of a shortest true rise.
+        height: Windows whose interval holds the true change between their ends.
+        tokens: Tokens generated.
+    """
+
+    trajectories: int = 0
+    true: int = 0
+    found: int = 0
+    pinned: int = 0
+    windows: int = 0
+    false: int = 0
+    alarmed: int = 0
+    error: float = 0.0
+    placed: int = 0
+    height: int = 0
+    tokens: int = 0
+
+    def row(self) -> dict[str, float]:
+        """Give the counts by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is there to be found in an original.
+
+    Attributes:
+        source: The original.
+        stretches: Stretches that rise enough.
+        pairs: The shortest pairs that do.
+        max_width: Over at most so many tokens.
+    """
+
+    source: Source
+    stretches: Sequence[tuple[int, int]]
+    pairs: Sequence[tuple[int, int]]
+    max_width: float
+
+    @classmethod
+    def of(cls, source: Source, *, threshold: float, max_width: float) -> Truth:
+        """Look it up on the true curve.
+
+        Raises:
+            ParameterError: The width is below a token.
+        """
+        if max_width < 1:
+            raise ParameterError("max_width", max_width, "a number of tokens >= 1")
+        wanted = {"threshold": threshold, "width": int(max_width)}
+        return cls(
+            source,
+            true_stretches(source.curve, **wanted),  # type: ignore[arg-type]
+            shortest_pairs(source.curve, **wanted),  # type: ignore[arg-type]
+            max_width,
+        )
+
+
+def score(truth: Truth, windows: Sequence[Window], tokens: int, tally: Tally) -> None:
+    """Add what a rule gave for one trajectory to a tally."""
+    rises = [w for w in windows if w.direction == "rise"]
+    met: set[int] = set()
+    pinned: set[int] = set()
+    false = 0
+    for w in rises:
+        at = [i for i, one in enumerate(truth.stretches) if _share(w, one)]
+        met |= set(at)
+        pinned |= set(at) if w.place_upper - w.place_lower <= truth.max_width else set()
+        change = truth.source.curve[w.position_end] - truth.source.curve[w.position_start]
+        tally.height += bool(w.jump_lower - 1e-9 <= change <= w.jump_upper + 1e-9)
+        if not at:
+            false += 1
+            continue
+        middle = (w.position_start + w.position_end) / 2
+        tally.error += min(abs(middle - sum(truth.stretches[i]) / 2) for i in at)
+        tally.placed += any(w.place_lower <= s and e <= w.place_upper for s, e in truth.pairs)
+    tally.trajectories += 1
+    tally.true += len(truth.stretches)
+    tally.found += len(met)
+    tally.pinned += len(pinned)
+    tally.windows += len(rises)
+    tally.false += false
+    tally.alarmed += false > 0
+    tally.tokens += tokens
+
+
+def _share(window: Window, stretch: tuple[int, int]) -> bool:
+    return window.position_start < stretch[1] and stretch[0] < window.position_end

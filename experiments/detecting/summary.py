@@ -1,0 +1,149 @@
+"""The numbers of a benchmark of window rules, with intervals, as its summary holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from critwin.statistics import clopper_pearson
+
+CELLS = pa.schema(
+    [
+        ("original", pa.string()),
+        ("source", pa.string()),  # none, one, several: planted so many windows; embedded: a model's
+        ("kind", pa.string()),  # forks, every token, fractions
+        ("equal", pa.string()),  # what the budgets compare: draws per position, tokens
+        ("size", pa.int64()),  # so many of them
+        ("draws", pa.int64()),  # per position
+        ("rule", pa.string()),
+        ("trajectories", pa.int64()),
+        ("true", pa.int64()),  # stretches that rise enough over at most the width
+        ("found", pa.int64()),  # of them, met by a window
+        ("pinned", pa.int64()),  # of them, met by a window whose place is no wider than was asked
+        ("windows", pa.int64()),  # given; only rises are counted
+        ("false", pa.int64()),  # of them, meeting no such stretch
+        ("alarmed", pa.int64()),  # trajectories with a false window
+        ("error", pa.float64()),  # tokens between middles of windows and stretches met, summed
+        ("placed", pa.int64()),  # windows whose place holds a shortest true rise
+        ("height", pa.int64()),  # windows whose interval holds the true change between their ends
+        ("tokens", pa.int64()),  # generated
+    ]
+)
+
+AT = 25
+"""Draws per position of the table that shows everything."""
+
+
+def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dict[str, Any]:
+    """Give everything that a benchmark found, fit for JSON.
+
+    Args:
+        cells: The cells table.
+        threshold: Rises above it are windows.
+        max_width: Over at most so many tokens.
+
+    Returns:
+        what was asked; for every kind of data, kind of budget, budget and rule the share found, the
+        share found and placed, precision, false windows per trajectory, share of trajectories with
+        one (exact 95 % interval), place error, and coverages; tables to be shown.
+    """
+    keys = ["equal", "kind", "size", "rule"]
+    pooled = [
+        dict(zip(keys, key, strict=True)) | rates(rows)
+        for key, rows in cells.groupby(keys, sort=False)
+    ]
+    rules = list(dict.fromkeys(cells["rule"]))
+    placed = f"Windows found whose place is at most {max_width:g} tokens wide"
+    false = "Trajectories with a false window"
+    return {
+        "asked": {"threshold": threshold, "max_width": max_width},
+        "originals": int(cells["original"].nunique()),
+        "results": pooled,
+        "by_source": [
+            dict(zip(["source", *keys], key, strict=True)) | rates(rows)
+            for key, rows in cells.groupby(["source", *keys], sort=False)
+        ],
+        "tables": [
+            _sizes(pooled, "draws", "pinned", placed, rules),
+            _sizes(pooled, "draws", "alarmed", false, rules),
+            _sizes(pooled, "tokens", "pinned", placed, rules),
+            _sizes(pooled, "tokens", "alarmed", false, rules),
+            _all(pooled, rules),
+        ],
+    }
+
+
+def rates(rows: pd.DataFrame) -> dict[str, Any]:
+    """Give the rates of cells taken together; null where there is nothing to divide by."""
+    total = rows[list(CELLS.names[7:])].sum()
+    hit = total["windows"] - total["false"]
+    low, high = clopper_pearson(total["alarmed"], total["trajectories"])
+    return {
+        "trajectories": int(total["trajectories"]),
+        "true": int(total["true"]),
+        "windows": int(total["windows"]),
+        "recall": _ratio(total["found"], total["true"]),
+        "pinned": _ratio(total["pinned"], total["true"]),
+        "precision": _ratio(hit, total["windows"]),
+        "false_per_trajectory": _ratio(total["false"], total["trajectories"]),
+        "alarmed": _ratio(total["alarmed"], total["trajectories"]),
+        "alarmed_lower": float(low),
+        "alarmed_upper": float(high),
+        "place_error": _ratio(total["error"], hit),
+        "place_coverage": _ratio(total["placed"], hit),
+        "height_coverage": _ratio(total["height"], total["windows"]),
+        "tokens": _ratio(total["tokens"], total["trajectories"]),
+    }
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _sizes(
+    pooled: Sequence[dict[str, Any]], equal: str, value: str, title: str, rules: Sequence[str]
+) -> dict[str, Any]:
+    found = {
+        (row["kind"], row["rule"], row["size"]): row[value]
+        for row in pooled
+        if row["equal"] == equal
+    }
+    kinds = list(dict.fromkeys(kind for kind, _, _ in found))
+    sizes = sorted({size for _, _, size in found})
+    rows = [
+        [kind, rule, *(found.get((kind, rule, size)) for size in sizes)]
+        for kind in kinds
+        for rule in rules
+    ]
+    unit = " tokens" if equal == "tokens" else ""
+    columns = ["data", "rule", *(f"{size}{unit}" for size in sizes)]
+    return {"title": title, "columns": columns, "rows": rows}
+
+
+def _all(pooled: Sequence[dict[str, Any]], rules: Sequence[str]) -> dict[str, Any]:
+    sizes = sorted({row["size"] for row in pooled if row["equal"] == "draws"})
+    at = AT if AT in sizes else sizes[-1]
+    values = {
+        "recall": "found",
+        "pinned": "and placed",
+        "precision": "precision",
+        "false_per_trajectory": "false each",
+        "place_error": "place error",
+        "place_coverage": "place covered",
+        "height_coverage": "height covered",
+    }
+    rows = [
+        [row["kind"], row["rule"], *(row[value] for value in values)]
+        for row in sorted(pooled, key=lambda row: rules.index(row["rule"]))
+        if row["equal"] == "draws" and row["size"] == at
+    ]
+    order = list(dict.fromkeys(row["kind"] for row in pooled))
+    rows.sort(key=lambda row: order.index(row[0]))
+    return {
+        "title": f"At {at} draws per position",
+        "columns": ["data", "rule", *values.values()],
+        "rows": rows,
+    }

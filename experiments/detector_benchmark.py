@@ -1,0 +1,201 @@
+"""Which window rule finds what is there, and how often does it fire on nothing?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from critwin.errors import ParameterError, ProblemError
+from critwin.feature import UNSCORED, Feature
+from critwin.fork_tables import read_forks
+from critwin.generation import TextSampler
+from critwin.problem import Problem, ProblemSet
+from critwin.prompt import PromptTemplate
+from critwin.protocol import ForkProtocol
+from critwin.records import RunDirectory
+from critwin.seeds import fold_in
+from critwin.window import WindowRule
+from critwin.windows.confident_jump import ConfidentJump
+from experiments.detecting.draws import KINDS, Budget, draw
+from experiments.detecting.figures import write_figures
+from experiments.detecting.scoring import Tally, Truth, rules, score
+from experiments.detecting.sources import Source, planted, reference
+from experiments.detecting.summary import CELLS, summarise
+from experiments.experiment import Accounts, Experiment
+from experiments.fork_resampling import ForkResampling, forking
+from experiments.originals import Drawing
+from experiments.tracker import Progress, Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorBenchmark(Experiment):
+    """Search curves whose truth is known, by every rule, and count what is found and what is false.
+
+    Some originals are Markov strings with planted windows, drifts and dips; others are answers of a
+    model, whose curves are known from very many forks. Counts are drawn from them again and again.
+
+    Attributes:
+        model: The model whose answers are studied beside the planted ones.
+        dataset: The problems that it answers.
+        prompt: How a problem is put to it.
+        sampler: Sampling parameters, and the very many forks of each answer.
+        feature: What is decided.
+        originals: Answers studied, to the first problems, >= 0; 0 for planted ones alone.
+        threshold: Rises above it are windows, in (0, 1).
+        max_width: Over at most so many tokens, >= 1.
+        draws: Draws per position at which the rules are compared.
+        tokens: Tokens generated at which they are compared.
+        replicates: Trajectories per original and budget, >= 1.
+        seed: All randomness comes from it.
+    """
+
+    model: TextSampler
+    dataset: ProblemSet
+    prompt: PromptTemplate
+    sampler: ForkProtocol
+    feature: Feature
+    originals: int = 8
+    threshold: float = 0.2
+    max_width: float = 10.0
+    draws: tuple[int, ...] = (5, 10, 25, 50, 100, 200)
+    tokens: tuple[int, ...] = (10_000, 30_000, 100_000)
+    replicates: int = 2
+    seed: int = 0
+
+    name: ClassVar[str] = "detector_benchmark"
+    stage: ClassVar[str] = "benchmark"
+    axis: ClassVar[str] = "originals_done"
+
+    def __post_init__(self) -> None:
+        for key in ("draws", "tokens"):
+            value = getattr(self, key)
+            if isinstance(value, list | tuple):
+                object.__setattr__(self, key, tuple(value))
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The cells, the summary and the figure; the answers where there are any."""
+        drawn = ("originals", *ForkResampling.tables) if self.originals else ()
+        return (*(f"{table}.parquet" for table in (*drawn, "cells")), "summary.json", "figures")
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """The problems, read once."""
+        return self.dataset.load()
+
+    def check(self) -> None:
+        """Refuse values that make no sense, and components that do not fit together."""
+        for key, low in (("originals", 0), ("replicates", 1)):
+            if type(getattr(self, key)) is not int or getattr(self, key) < low:
+                raise ParameterError(key, getattr(self, key), f"a whole number >= {low}")
+        for key in ("draws", "tokens"):
+            value = getattr(self, key)
+            whole = isinstance(value, tuple) and all(type(v) is int and v >= 1 for v in value)
+            if not whole or not value or list(value) != sorted(set(value)):
+                shown = list(value) if isinstance(value, tuple) else value
+                raise ParameterError(
+                    key, shown, "a non-empty list of increasing whole numbers >= 1"
+                )
+        if type(self.seed) is not int:
+            raise ParameterError("seed", self.seed, "a whole number")
+        ConfidentJump(threshold=self.threshold, max_width=self.max_width)
+        if self.max_width < 1:
+            raise ParameterError("max_width", self.max_width, "a number of tokens >= 1")
+        try:
+            self.model.with_sampling(self.sampler)
+        except ParameterError as error:
+            raise error.within("sampler") from None
+        if self.originals:
+            forking(self.model)
+            if not self.problems:
+                raise ProblemError("the problem set is empty")
+
+    def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
+        """Draw the answers and their forks, then search originals one by one, each a part."""
+        accounts = self._draw_answers(directory, tracker, progress)
+        began = time.perf_counter()
+        sources = [*planted(), *self._references(directory)]
+        missing = [i for i in range(len(sources)) if not directory.has_part("cells", i)]
+        progress.begin("search", len(sources), unit="originals", done=len(sources) - len(missing))
+        for i in missing:
+            since = time.perf_counter()
+            rows = self._search(sources[i], i)
+            seconds = time.perf_counter() - since
+            table = pa.Table.from_pylist(rows, schema=CELLS)
+            directory.write_part("cells", i, table, notes={"seconds": seconds})
+            tracker.log({"originals_done": i + 1})
+            progress.advance(1)
+        progress.end()
+        order = ["original", "kind", "equal", "size", "rule"]
+        cells = directory.assemble("cells", len(sources), sort_by=order).to_pandas()
+        summary = summarise(cells, threshold=self.threshold, max_width=self.max_width)
+        directory.write_json("summary", summary)
+        write_figures(cells, directory.path / "figures")
+        accounts.seconds["search"] = time.perf_counter() - began
+        return accounts
+
+    def _draw_answers(
+        self, directory: RunDirectory, tracker: Tracker, progress: Progress
+    ) -> Accounts:
+        if not self.originals:
+            return Accounts()
+        drawing = Drawing(
+            sampler=self.model.with_sampling(self.sampler),
+            problems=self.problems[: self.originals],
+            prompt=self.prompt,
+            feature=self.feature,
+            per_problem=1,
+            seed=self.seed,
+        )
+        resampling = ForkResampling(drawing=drawing, protocol=self.sampler)
+        rule = ConfidentJump(threshold=self.threshold, max_width=self.max_width)
+        return resampling.carry_out(directory, rule=rule, tracker=tracker, progress=progress)
+
+    def _references(self, directory: RunDirectory) -> list[Source]:
+        if not self.originals:
+            return []
+        tables = (directory.read(t).to_pandas() for t in ("originals", "resamples", "plans"))
+        return [reference(forks) for forks in read_forks(*tables) if forks.own != UNSCORED]
+
+    def _search(self, source: Source, number: int) -> list[dict[str, Any]]:
+        """Search one original at every budget by every rule."""
+        asked = rules(self.threshold, self.max_width)
+        truths = _truths(source, asked, self.threshold, self.max_width)
+        rows = []
+        for at, budget in enumerate(self._budgets()):
+            count = budget.draws(source)
+            if not count:
+                continue
+            tallies = {name: Tally() for name in asked}
+            for replicate in range(self.replicates):
+                rng = np.random.default_rng(fold_in(self.seed, number, at, replicate))
+                curves = draw(source, budget, rng)
+                for name, rule in asked.items():
+                    found = rule.judge(curves).windows
+                    spent = count * budget.tokens_of_one(source)
+                    score(truths[name], found, spent, tallies[name])
+            described = {"original": source.name, "source": source.kind, "draws": count}
+            described |= {"kind": budget.kind, "equal": budget.equal, "size": budget.size}
+            rows += [{**described, "rule": name, **t.row()} for name, t in tallies.items()]
+        return rows
+
+    def _budgets(self) -> list[Budget]:
+        return [
+            *(Budget(kind, "draws", size) for kind in KINDS for size in self.draws),
+            *(Budget(kind, "tokens", size) for kind in KINDS for size in self.tokens),
+        ]
+
+
+def _truths(
+    source: Source, asked: Mapping[str, WindowRule], threshold: float, max_width: float
+) -> dict[str, Truth]:
+    """Give what each rule asks for: one that knows no width asks for rises over any."""
+    within = Truth.of(source, threshold=threshold, max_width=max_width)
+    anywhere = Truth.of(source, threshold=threshold, max_width=source.length)
+    return {name: anywhere if name == "scale" else within for name in asked}
