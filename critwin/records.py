@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,13 +16,10 @@ import pyarrow.parquet as pq
 
 from critwin.errors import RecordsError
 from critwin.files import replacing, write_text
-from critwin.lease import Lease, LeaseTaken, is_abandoned
+from critwin.lease import Lease, is_abandoned
 
 SCHEMA_VERSION = 3
 """Part of every run id: runs of different schemas are different runs."""
-
-WAIT_SECONDS = 2.0
-"""Between two looks at parts that other processes are making."""
 
 PROBLEMS = pa.schema(
     [
@@ -257,51 +253,6 @@ class RunDirectory:
     def is_held(self) -> bool:
         """Tell whether a process holds the directory."""
         return self.lease.holder() is not None
-
-    def undone(
-        self,
-        tables: Sequence[str],
-        count: int,
-        *,
-        wait: bool = True,
-        wanted: Callable[[], bool] = lambda: True,
-    ) -> Iterator[int]:
-        """Give the numbers of parts that are not there, each claimed until the next is asked for.
-
-        Any number of processes may do so at once, for each part one. Parts that others are making
-        are waited for, and are given where their makers die.
-
-        Args:
-            tables: Tables that are written together.
-            count: Number of parts of each.
-            wait: Whether to wait; else it ends when nothing is left to claim.
-            wanted: Asked before each claim; it ends when they are wanted no more.
-        """
-        missing = list(range(count))
-        while missing and wanted():
-            missing = [i for i in missing if not self._has_parts(tables, i)]
-            claimed = False
-            for index in missing:
-                if not wanted():
-                    return
-                claim = Lease(self.parts, f".claim-{tables[-1]}-{index:06d}")
-                try:
-                    claim.take()
-                except LeaseTaken:
-                    continue
-                try:
-                    if not self._has_parts(tables, index):  # it may have come meanwhile
-                        claimed = True
-                        yield index
-                finally:
-                    claim.release()
-            if missing and not claimed:
-                if not wait:
-                    return
-                time.sleep(WAIT_SECONDS)
-
-    def _has_parts(self, tables: Sequence[str], index: int) -> bool:
-        return all(self.has_part(table, index) for table in tables)
 
     def has_part(self, table: str, index: int) -> bool:
         """Tell whether a part is there; a damaged one is removed, so that it is made again."""

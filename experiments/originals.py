@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from critwin.claimed_parts import undone_parts
 from critwin.feature import UNSCORED, Feature
 from critwin.generation import Generation, TextSampler
 from critwin.problem import Problem
@@ -59,7 +60,7 @@ class Drawing:
         done = self._drawn(directory, blocks)
         total = len(self.problems) * self.per_problem
         progress.begin("originals", total, unit="originals", done=done)
-        for i in directory.undone(["originals"], len(blocks), wanted=wanted):
+        for i in undone_parts(directory, ["originals"], len(blocks), wanted=wanted):
             began, halvings = time.perf_counter(), self.sampler.halvings
             rows = self._originals_of([self.problems[k] for k in blocks[i]])
             seconds = time.perf_counter() - began

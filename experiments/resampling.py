@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import pyarrow as pa
 
+from critwin.claimed_parts import undone_parts
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.generation import Generation, TextSampler
@@ -122,7 +123,7 @@ class Resampling(ABC):
         if not wanted():
             return
         drawn, blocks = self._blocks(directory, parts)
-        for i in directory.undone(self.tables, len(blocks), wait=False, wanted=wanted):
+        for i in undone_parts(directory, self.tables, len(blocks), wait=False, wanted=wanted):
             self._make(directory, i, drawn.slice(blocks[i].start, len(blocks[i])))
 
     def _blocks(self, directory: RunDirectory, parts: int) -> tuple[pa.Table, list[range]]:
@@ -157,7 +158,7 @@ class Resampling(ABC):
 
         # parts of earlier starts are counted first, so that what is told is about the whole run
         telling.progress.begin("resamples", drawn.num_rows, unit="originals", done=count())
-        for i in directory.undone(self.tables, len(blocks)):
+        for i in undone_parts(directory, self.tables, len(blocks)):
             self._make(directory, i, drawn.slice(blocks[i].start, len(blocks[i])))
             telling.tell(count())
         if uncounted:
