@@ -17,6 +17,12 @@ from launch import tracking
 from launch.run import start
 from tests.launch.conftest import records_of
 
+pytestmark = [
+    # a connection to W&B's service that was given up is closed by whoever collects it (wandb 0.31)
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+]
+
 PLANTED = hashlib.sha1(b"a key that is none").hexdigest()
 
 
