@@ -18,7 +18,7 @@ from launch.run import start
 from tests.launch.conftest import records_of
 
 pytestmark = [
-    # a connection to W&B's service that was given up is closed by whoever collects it (wandb 0.31)
+    # connections that the server here and W&B's service (0.31) gave up are closed when collected
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
 ]
