@@ -12,7 +12,7 @@ import pandas as pd
 
 from critwin.drawing import DOUBLE, QUIET, drawing, percent
 from critwin.feature import UNSCORED
-from critwin.fork_allocation import leave_mass
+from critwin.fork_expectation import leave_mass
 from critwin.means import clustered_mean, clustered_mean_difference
 from critwin.problem import Problem
 from critwin.statistics import Interval, clustered_difference, clustered_share, plain

@@ -28,6 +28,10 @@ class ProblemError(CritwinError):
     """A problem set cannot be read; the message names the file and the line."""
 
 
+class RolloutError(CritwinError):
+    """A file of rollouts cannot be used; the message names the file, the line and the reason."""
+
+
 class ModelError(CritwinError):
     """A model cannot be loaded or cannot do what was asked of it."""
 

@@ -28,7 +28,7 @@ class _Group:
     """How right or wrong answers are drawn: colour, line, marker and hatch all differ."""
 
     name: str
-    correct: bool
+    correct: bool | None
     color: str
     line: str
     marker: str
@@ -39,6 +39,9 @@ GROUPS = (
     _Group("right", True, "#0072B2", "-", "o", ""),
     _Group("wrong", False, "#C24E00", "--", "s", "/////"),
 )
+
+ALL = _Group("all", None, "#0072B2", "-", "o", "")
+"""What is drawn where no original is right or wrong."""
 
 # Room that a name of two lines takes in a single-column figure, in units of the axes.
 _NAME_WIDTH, _NAME_HEIGHT = 0.46, 0.14
@@ -61,7 +64,7 @@ def mean_curves(
     with drawing(SINGLE, 2.5) as figure:
         axes = figure.add_subplot()
         drawn = []
-        for group in GROUPS:
+        for group in _groups(originals):
             members = _members(originals, group, own)
             if len(members):
                 means = [_mean_at(fraction, members, own) for fraction in visited]
@@ -106,7 +109,7 @@ def window_positions(
         top, compared = 0.0, _compared(cell, len(edges) - 1)
         for number in set(range(len(edges) - 1)) - set(compared):
             axes.axvspan(edges[number], edges[number + 1], color="0.93", linewidth=0, zorder=0)
-        for shift, group in zip((0.32, 0.68), GROUPS, strict=True):
+        for shift, group in zip((0.32, 0.68), _groups(originals), strict=False):
             members = _members(originals, group, own)
             if len(members):
                 shares = [_share_with(rising[cell == number], members) for number in compared]
@@ -172,9 +175,14 @@ def write_figures(run: Path, *, visited: Sequence[float], compared: Sequence[flo
     return [path for name, figure in figures.items() for path in save(figure, folder / name)]
 
 
+def _groups(originals: pd.DataFrame) -> tuple[_Group, ...]:
+    """Right and wrong; all in one where nothing says which is which."""
+    return GROUPS if originals["correct"].notna().any() else (ALL,)
+
+
 def _members(originals: pd.DataFrame, group: _Group, own: Mapping[str, Curve]) -> pd.DataFrame:
     verdicts = originals["correct"].astype(object)
-    of_group = verdicts.map(lambda value: value is group.correct).astype(bool)
+    of_group = verdicts.map(lambda v: group.correct is None or v is group.correct).astype(bool)
     return originals[of_group & originals["original_id"].isin(own)]
 
 

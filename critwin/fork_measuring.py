@@ -13,9 +13,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from critwin.fork_allocation import Allocation, Expectation, Wish, allocate, expected_half_widths
+from critwin.fork_allocation import Allocation, Wish, allocate, expected_half_widths
 from critwin.fork_blocks import Blocks
 from critwin.fork_drawing import draw_forks, fork_seed
+from critwin.fork_expectation import Expectation
 from critwin.forks import Forks, level_intervals
 from critwin.generation import Generation, Prefix
 from critwin.protocol import ForkProtocol, Fractions
@@ -127,13 +128,13 @@ def measure_forks(
     paths = sampler.paths([original.sample for original in originals])
     unseen = [Expectation.from_path(path.probability) for path in paths]
     blocks = [expected.blocks for expected in unseen]
-    numbers = _pilot_forks(unseen, protocol)
+    numbers = pilot_forks(unseen, protocol)
     pilots = _draw(sampler, originals, unseen, numbers, stage="pilot", label=label)
     expected = [
         _seen(before, original, path, pilot)
         for before, original, path, pilot in zip(unseen, originals, paths, pilots, strict=True)
     ]
-    plans = allocate(expected, _wish(protocol))
+    plans = allocate(expected, Wish.of(protocol))
     costs = _compared(sampler, originals, expected, plans, protocol)
     numbers = [plan.forks for plan in plans]
     drawn = _draw(sampler, originals, expected, numbers, stage="main", label=label)
@@ -165,24 +166,15 @@ def reached_half_width(
     return float(half.mean() if over == "mean" else half.max())
 
 
-def _wish(protocol: ForkProtocol) -> Wish:
-    return Wish(
-        half_width=protocol.half_width,
-        max_forks=protocol.max_forks,
-        max_tokens=protocol.max_tokens,
-        over=protocol.over,
-        joint=protocol.joint,
-    )
-
-
-def _pilot_forks(unseen: Sequence[Expectation], protocol: ForkProtocol) -> list[Ints]:
+def pilot_forks(unseen: Sequence[Expectation], protocol: ForkProtocol) -> list[Ints]:
+    """Give the pilot's forks in each block of each original: none where the path says enough."""
     nothing = [np.zeros(own.blocks.count, np.int64) for own in unseen]
     if protocol.pilot == 0:
         return nothing
     pilots = allocate(unseen, Wish(max_forks=protocol.pilot))
     if protocol.half_width is None:
         return [plan.forks for plan in pilots]
-    before = expected_half_widths(unseen, nothing, _wish(protocol))
+    before = expected_half_widths(unseen, nothing, Wish.of(protocol))
     return [
         plan.forks if width > protocol.half_width else none
         for plan, none, width in zip(pilots, nothing, before, strict=True)

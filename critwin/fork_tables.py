@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from critwin.fork_allocation import leave_mass
 from critwin.fork_attribution import attribution
 from critwin.fork_blocks import Blocks
+from critwin.fork_expectation import leave_mass
 from critwin.fork_measuring import ForkMeasurement, reached_half_width
 from critwin.forks import Forks
 from critwin.protocol import ForkProtocol

@@ -76,7 +76,7 @@ def page_data(
                 "label": row["label"],
                 "correct": _known(row["correct"]),
                 "unscored": bool(row["unscored"]),
-                "finish": row["finish_reason"],
+                "finish": _known(row["finish_reason"]),
                 "certain": certain.get(row["original_id"]),
                 "tokens": list(row["tokens"]),
                 "surprisal": [_number(value, 2) for value in row["surprisal"]],

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from critwin.fork_allocation import Expectation, leave_mass
+from critwin.fork_expectation import Expectation, leave_mass
 from critwin.forks import curve_weights, stay_probability
 from critwin.statistics import clopper_pearson
 

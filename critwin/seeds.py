@@ -29,7 +29,7 @@ def fold_in(seed: int, *identity: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def uniforms(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64]) -> Floats:
+def uniforms(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64] | np.uint64) -> Floats:
     """Give the random numbers of draws at steps: a counter-based generator.
 
     The number depends on the seed and the step alone, so rows of a batch may come and go.
@@ -51,4 +51,22 @@ def uniforms(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64]) -> Flo
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
     numbers: Floats = (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return numbers
+
+
+def normals(seeds: npt.NDArray[np.uint64], step: npt.NDArray[np.uint64] | np.uint64) -> Floats:
+    """Give standard normal numbers of draws at steps: `uniforms` through the normal quantile.
+
+    Args:
+        seeds: As in `uniforms`.
+        step: As in `uniforms`.
+
+    Returns:
+        Finite numbers, in the broadcast shape.
+    """
+    from scipy.special import ndtri
+
+    middle = uniforms(seeds, step)
+    middle += 2.0**-54  # the middle of the cell of a number, never 0 or 1
+    numbers: Floats = ndtri(middle, out=middle)
     return numbers

@@ -197,6 +197,7 @@ def mantel_haenszel_difference(
     other_trials: npt.ArrayLike,
     *,
     level: float = 0.95,
+    clusters: npt.ArrayLike | None = None,
 ) -> Interval | None:
     """Give a difference of two shares within problems with its interval over problems.
 
@@ -215,6 +216,8 @@ def mantel_haenszel_difference(
         other_hits: Successes of the second group, same problems in the same order.
         other_trials: Trials of the second group.
         level: Coverage promised, in (0, 1).
+        clusters: Where there are several strata in a problem: the problem of each stratum, shape
+            (P,), and the four above are per stratum. None: each is a problem of its own.
 
     Returns:
         First minus second; `n` counts the trials in informative problems, `clusters` those
@@ -230,9 +233,14 @@ def mantel_haenszel_difference(
         return None
     k1, n1, k2, n2 = (group[informative] for group in groups)
     weight = n1 * n2 / (n1 + n2)
-    first = _Share.of(weight * (k1 / n1), weight, n1.sum(), level)
-    second = _Share.of(weight * (k2 / n2), weight, n2.sum(), level)
-    return _subtract(first, second, int((n1 + n2).sum()), int(informative.sum()))
+    shares = [weight * (k1 / n1), weight * (k2 / n2), weight]
+    if clusters is not None:
+        _, problem = np.unique(np.asarray(clusters)[informative], return_inverse=True)
+        shares = [np.bincount(problem, values).astype(np.float64) for values in shares]
+    hits1, hits2, weight = shares
+    first = _Share.of(hits1, weight, n1.sum(), level)
+    second = _Share.of(hits2, weight, n2.sum(), level)
+    return _subtract(first, second, int((n1 + n2).sum()), len(weight))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from critwin.contrasts import contrast_rows, contrasts
 from critwin.curve import Curve
 from critwin.feature import UNSCORED
-from critwin.fork_allocation import leave_mass
+from critwin.fork_expectation import leave_mass
 from critwin.fork_summary import headline_rows, summarise_forks
 from critwin.planted import Cell, Coincidence, coincidences
 from critwin.problem import Problem
@@ -35,6 +36,7 @@ def summarise(
     problems: Sequence[Problem],
     *,
     compared: Sequence[float],
+    threshold: float | None = None,
     plans: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Give the summary of a run, fit for JSON.
@@ -47,17 +49,20 @@ def summarise(
     Args:
         originals: The originals table.
         resamples: The resamples table.
-        curves: Curves of the originals; only own labels are looked at.
+        curves: Curves of the originals, of all labels: what other labels have with nothing kept
+            is what contrasts are matched on.
         windows: The windows table.
         problems: The problems that the originals answer.
         compared: Fractions kept whose neighbouring pairs the window rule compared; empty for all
             positions.
+        threshold: Rise above which it calls a jump a window; None where it has none.
         plans: The plans table of a run by forks.
 
     Returns:
         counts; accuracy, with its range if unscored originals were all wrong or all right;
         with_window of all scored, right and wrong originals; window_difference (wrong less right)
-        and window_difference_within_questions (Mantel-Haenszel); accuracy_with_window,
+        and window_difference_within_questions (Mantel-Haenszel); contrasts, all of them
+        (critwin/contrasts.py); accuracy_with_window,
         accuracy_without_window and accuracy_difference (without less with); agreement_at_start of
         right and wrong originals, with the mean P(UNSCORED) there; unscored_resamples (those of the
         pilot among them); leave_mass (mean, lowest and highest H: the sum of 1 - probability over
@@ -77,6 +82,7 @@ def summarise(
     found = coincidences(originals, rising, cells, problems)
     summary: dict[str, Any] = {"counts": _counts(table, resamples, rising)}
     summary |= _accuracy(table) | _windows(table)
+    summary["contrasts"] = contrasts(table, curves, raw=summary, threshold=threshold)
     summary["agreement_at_start"] = {
         name: _start(table[table[name]], own) for name in ("right", "wrong")
     }
@@ -114,6 +120,9 @@ def _describe(originals: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
             "wrong": correct.map(lambda value: value is False or value is np.False_).astype(bool),
             "truth": originals["truth"].notna(),
             "window": originals["original_id"].isin(rising["original_id"]),
+            "windows": originals["original_id"].map(rising["original_id"].value_counts()).fillna(0),
+            "label": originals["label"],
+            "tokens": originals["surprisal"].map(len),
         }
     )
 
@@ -258,16 +267,17 @@ def _planted(coincidence: Coincidence) -> dict[str, Any]:
 def _headline(summary: Mapping[str, Any], *, everywhere: bool) -> list[dict[str, Any]]:
     """Put the numbers that matter into rows, in reading order."""
     unread = f"{summary['counts']['unscored']} unscored apart"
-    within = "Mantel-Haenszel; questions with both right and wrong answers"
     share, start = summary["with_window"], summary["agreement_at_start"]
     rows = [
         _row("accuracy", summary["accuracy"], unread),
         _row("answers with a window", share["all"], unread),
         _row("  of the right answers", share["right"]),
         _row("  of the wrong answers", share["wrong"]),
-        _row("  wrong less right", summary["window_difference"], "the paper's contrast, raw"),
-        _row("  the same within questions", summary["window_difference_within_questions"], within),
-        _row("accuracy without less with a window", summary["accuracy_difference"], "raw"),
+        _row("  wrong less right", summary["window_difference"], "raw: dCW of the paper's Table 1"),
+        *contrast_rows(summary["contrasts"]),
+        _row(
+            "accuracy without less with a window", summary["accuracy_difference"], "raw: dAcc of it"
+        ),
         _row("agreement with nothing kept, right", start["right"], _unread(start["right"])),
         _row(
             "agreement with nothing kept, wrong",

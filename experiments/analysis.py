@@ -73,7 +73,14 @@ def analyse(
     progress.advance(1)
     problems = read_problems(directory.read("problems"))
     summary = summarise(
-        originals, resamples, curves, windows, problems, compared=rule.fractions, plans=plans
+        originals,
+        resamples,
+        curves,
+        windows,
+        problems,
+        compared=rule.fractions,
+        threshold=getattr(rule, "threshold", None),
+        plans=plans,
     )
     add_verdicts(summary, originals, directory.read("verdicts").to_pandas())
     directory.write_json("summary", summary)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from critwin.errors import RecordsError
 from critwin.files import write_text
@@ -18,6 +18,9 @@ from critwin.provenance import environment
 from critwin.records import SCHEMA_VERSION, RunDirectory
 from experiments.noted_progress import NotedProgress
 from experiments.tracker import Progress, Tracker
+
+if TYPE_CHECKING:
+    from experiments.planning import Estimate
 
 
 @dataclass
@@ -110,6 +113,16 @@ class Experiment(ABC):
     def tags(self) -> list[str]:
         """Words by which a tracking service can find the run."""
         return [self.name]
+
+    def estimate(self, *, originals: int, forks: int, progress: Progress) -> Estimate | None:
+        """Measure, by a pilot of seconds, what a run would cost and show; None where it cannot.
+
+        Args:
+            originals: Originals to look at, >= 1.
+            forks: Forks of each, >= 0.
+            progress: Shows the steps.
+        """
+        return None
 
     def sources(self) -> list[dict[str, object]]:
         """Describe the runs whose records are read, for the provenance record; fit for JSON."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -29,6 +30,14 @@ class FoldResampling(Resampling):
     protocol: FoldedForks
 
     tables: ClassVar[tuple[str, ...]] = ("folds", "resamples")
+
+    def _expected_tokens(self, originals: pa.Table) -> float:
+        per_choice = self.protocol.forks_per_choice
+        tokens = 0.0
+        for nats in originals["surprisal"].to_pylist():
+            leave = -np.expm1(-np.array(nats, np.float64))
+            tokens += per_choice * float(leave @ np.arange(len(leave), 0, -1.0))
+        return tokens
 
     def _tables_of(self, originals: list[dict[str, Any]]) -> dict[str, pa.Table]:
         samples = [generation(row) for row in originals]

@@ -20,6 +20,7 @@ from experiments.experiment import Accounts, Experiment
 from experiments.fork_resampling import ForkResampling, forking
 from experiments.grid_resampling import GridResampling
 from experiments.originals import Drawing
+from experiments.planning import Estimate, estimate
 from experiments.resampling import Resampling
 from experiments.tracker import Progress, Tracker
 
@@ -118,8 +119,19 @@ class LlmMath(Experiment):
         forks = isinstance(self.sampler, ForkProtocol)
         return ("originals", *(ForkResampling if forks else GridResampling).tables)
 
-    def _resampling(self) -> Resampling:
-        drawing = Drawing(
+    def estimate(self, *, originals: int, forks: int, progress: Progress) -> Estimate:
+        """Measure, by a pilot of seconds, what a run would cost and show."""
+        return estimate(
+            self._drawing(),
+            self.sampler,
+            self.window,
+            originals=originals,
+            forks=forks,
+            progress=progress,
+        )
+
+    def _drawing(self) -> Drawing:
+        return Drawing(
             sampler=self.model.with_sampling(self.sampler),
             problems=self.problems,
             prompt=self.prompt,
@@ -127,6 +139,9 @@ class LlmMath(Experiment):
             per_problem=self.originals_per_problem,
             seed=self.seed,
         )
+
+    def _resampling(self) -> Resampling:
+        drawing = self._drawing()
         if isinstance(self.sampler, ForkProtocol):
             return ForkResampling(drawing=drawing, protocol=self.sampler)
         if isinstance(self.sampler, Grid):

@@ -49,6 +49,11 @@ class NotedProgress:
         if time.monotonic() - self._noted >= SECONDS_BETWEEN_NOTES:
             self._write()
 
+    def remaining(self, seconds: float) -> None:
+        """Say how long the stage will still take."""
+        self._shown.remaining(seconds)
+        self._note["seconds_left"] = seconds
+
     def end(self) -> None:
         """Close the stage."""
         self._shown.end()

@@ -62,9 +62,14 @@ class Drawing:
         progress.begin("originals", total, unit="originals", done=done)
         for i in undone_parts(directory, ["originals"], len(blocks), wanted=wanted):
             began, halvings = time.perf_counter(), self.sampler.halvings
-            rows = self._originals_of([self.problems[k] for k in blocks[i]])
-            seconds = time.perf_counter() - began
-            notes = {"seconds": seconds, "halvings": self.sampler.halvings - halvings}
+            self.sampler.start([])  # loads the model: no speed is told by that
+            loading = time.perf_counter() - began
+            rows = self.draw([self.problems[k] for k in blocks[i]])
+            notes = {
+                "seconds": time.perf_counter() - began,
+                "loading": loading,
+                "halvings": self.sampler.halvings - halvings,
+            }
             directory.write_part("originals", i, rows, notes=notes)
             before, done = done, self._drawn(directory, blocks)  # other processes may draw, too
             progress.advance(done - before)
@@ -75,7 +80,8 @@ class Drawing:
         there = [len(b) for i, b in enumerate(blocks) if directory.has_part("originals", i)]
         return sum(there) * self.per_problem
 
-    def _originals_of(self, block: Sequence[Problem]) -> pa.Table:
+    def draw(self, block: Sequence[Problem]) -> pa.Table:
+        """Draw and label the originals of some problems; give their rows of the originals table."""
         starts = self.sampler.start([self.prompt.render(problem) for problem in block])
         replicates = range(self.per_problem)
         seeds = [

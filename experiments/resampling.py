@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -17,6 +18,8 @@ from critwin.claimed_parts import undone_parts
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.generation import Generation, TextSampler
+from critwin.planning import quick_tokens
+from critwin.protocol import Sampling
 from critwin.records import RESAMPLES, RunDirectory
 from critwin.statistics import clustered_share
 from critwin.window import WindowRule
@@ -42,9 +45,11 @@ class Resampling(ABC):
 
     Attributes:
         drawing: Draws the originals.
+        protocol: How they are resampled.
     """
 
     drawing: Drawing
+    protocol: Sampling
 
     tables: ClassVar[tuple[str, ...]] = ("resamples",)
     """Tables that are written, besides the originals."""
@@ -145,6 +150,10 @@ class Resampling(ABC):
         """Resample block after block of problems; give the number of blocks."""
         drawn, blocks = self._blocks(directory, parts)
         uncounted = dict(enumerate(blocks))
+        left = Remaining(
+            [self._expected_tokens(drawn.slice(b.start, len(b))) for b in blocks],
+            rate=_tokens_per_second(directory, drawn, parts),
+        )
 
         def count() -> int:
             """Count the parts that came since the last time, whoever made them."""
@@ -153,14 +162,17 @@ class Resampling(ABC):
                 if all(directory.has_part(table, i) for table in self.tables):
                     del uncounted[i]
                     originals = drawn.slice(block.start, len(block))
-                    self._count(directory, i, originals, telling)
+                    left.done(i, self._count(directory, i, originals, telling))
             return telling.originals - before
 
         # parts of earlier starts are counted first, so that what is told is about the whole run
         telling.progress.begin("resamples", drawn.num_rows, unit="originals", done=count())
+        telling.progress.remaining(left.seconds())
         for i in undone_parts(directory, self.tables, len(blocks)):
             self._make(directory, i, drawn.slice(blocks[i].start, len(blocks[i])))
-            telling.tell(count())
+            fresh = count()
+            telling.progress.remaining(left.seconds())
+            telling.tell(fresh)
         if uncounted:
             telling.tell(count())
         telling.progress.end()
@@ -168,11 +180,18 @@ class Resampling(ABC):
 
     def _count(
         self, directory: RunDirectory, part: int, originals: pa.Table, telling: _Telling
-    ) -> None:
+    ) -> float:
+        """Count a part; give the seconds that it took."""
         tables = {name: directory.read_part(name, part).to_pandas() for name in self.tables}
         curves = self._own_curves(originals.to_pandas(), tables)
         seconds = directory.notes("resamples", part)["seconds"]
         telling.count(originals, curves, tables, seconds)
+        return seconds
+
+    def _expected_tokens(self, originals: pa.Table) -> float:
+        """Give about how many tokens the resamples of some originals take."""
+        paths = [np.exp(-np.array(nats)) for nats in originals["surprisal"].to_pylist()]
+        return sum(quick_tokens(self.protocol, path) for path in paths)
 
     def _labels(
         self, originals: Sequence[dict[str, Any]], drawn: Sequence[Sequence[Generation]]
@@ -269,6 +288,32 @@ class ResampleRows:
 
 
 @dataclass
+class Remaining:
+    """How long blocks of work will still take, by their expected tokens.
+
+    Attributes:
+        expected: Expected tokens of each block.
+        rate: Expected tokens per second, until a block is done.
+    """
+
+    expected: Sequence[float]
+    rate: float
+    _seconds: dict[int, float] = field(default_factory=dict)
+
+    def done(self, block: int, seconds: float) -> None:
+        """Count a block as done; what it took replaces what was thought."""
+        self._seconds[block] = seconds
+
+    def seconds(self) -> float:
+        """Give the seconds left."""
+        left = sum(tokens for i, tokens in enumerate(self.expected) if i not in self._seconds)
+        known = sum(self.expected[i] for i in self._seconds)
+        took = sum(self._seconds.values())
+        rate = known / took if known > 0 and took > 0 else self.rate
+        return left / max(rate, 1e-9)
+
+
+@dataclass
 class _Telling:
     """Keeps count over the parts of a run and tells tracker and progress."""
 
@@ -317,6 +362,13 @@ class _Telling:
             told["half_width"] = sum(self.half_widths) / len(self.half_widths)
         self.tracker.log(told)
         self.progress.advance(fresh, **{"tokens/s": self.tokens / self.seconds})
+
+
+def _tokens_per_second(directory: RunDirectory, originals: pa.Table, parts: int) -> float:
+    """Give the speed at which the originals were drawn."""
+    notes = [directory.notes("originals", i) for i in range(parts)]
+    seconds = sum(note["seconds"] - note.get("loading", 0.0) for note in notes)
+    return sum(map(len, originals["token_ids"].to_pylist())) / max(seconds, 1e-9)
 
 
 def _shared_characters(kept: str, original: str, resample: str) -> int:

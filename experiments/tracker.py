@@ -26,6 +26,9 @@ class Progress(Protocol):
     def advance(self, units: int, **facts: float) -> None:
         """Count units of the open stage as done; `facts` are shown beside the count."""
 
+    def remaining(self, seconds: float) -> None:
+        """Say how long the open stage will still take, where that is known better than by units."""
+
     def end(self) -> None:
         """Close the open stage."""
 
@@ -43,6 +46,9 @@ class Silent:
         """Do nothing."""
 
     def advance(self, units: int, **facts: float) -> None:
+        """Do nothing."""
+
+    def remaining(self, seconds: float) -> None:
         """Do nothing."""
 
     def end(self) -> None:

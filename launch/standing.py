@@ -120,6 +120,9 @@ def _running(directory: RunDirectory, overrides: tuple[str, ...]) -> Standing:
     done, total = int(str(note["done"])), int(str(note["total"]))
     rate = float(str(note.get("units_per_second", 0.0)))
     speed = note.get("tokens_per_second")
+    left = (total - done) / rate if rate > 0 else None
+    if "seconds_left" in note:
+        left = float(str(note["seconds_left"]))
     return Standing(
         "running",
         directory.path,
@@ -129,5 +132,5 @@ def _running(directory: RunDirectory, overrides: tuple[str, ...]) -> Standing:
         stage=str(note["stage"]),
         unit=str(note["unit"]),
         tokens_per_second=None if speed is None else float(str(speed)),
-        seconds_left=(total - done) / rate if rate > 0 else None,
+        seconds_left=left,
     )

@@ -11,11 +11,13 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from experiments import tracker
 
@@ -34,6 +36,19 @@ def console(*, stderr: bool = False) -> Console:
 def progress_for(console: Console) -> tracker.Progress:
     """Give bars where the console is a terminal, plain lines elsewhere."""
     return Bars(console) if console.is_terminal else Lines(console)
+
+
+class Left(TimeRemainingColumn):
+    """Time left: what the work itself expects, where it does, else by the units done."""
+
+    def render(self, task: Task) -> Text:
+        """Write it as hours, minutes and seconds."""
+        until = task.fields.get("until")
+        if until is None or task.finished:
+            return super().render(task)
+        minutes, seconds = divmod(max(round(until - time.monotonic()), 0), 60)
+        hours, minutes = divmod(minutes, 60)
+        return Text(f"{hours}:{minutes:02d}:{seconds:02d}", style="progress.remaining")
 
 
 class Bars:
@@ -55,17 +70,24 @@ class Bars:
             TextColumn("{task.fields[facts]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            Left(),
             console=self._console,
             refresh_per_second=4,
         )
         self._bars.start()
-        self._task = self._bars.add_task(stage, total=total, completed=done, unit=unit, facts="")
+        self._task = self._bars.add_task(
+            stage, total=total, completed=done, unit=unit, facts="", until=None
+        )
 
     def advance(self, units: int, **facts: float) -> None:
         """Move the bar on."""
         if self._bars is not None:
             self._bars.update(self._task, advance=units, facts=told(facts))
+
+    def remaining(self, seconds: float) -> None:
+        """Count down from there."""
+        if self._bars is not None:
+            self._bars.update(self._task, until=time.monotonic() + seconds)
 
     def end(self) -> None:
         """Leave the bar as it stands."""
@@ -84,6 +106,7 @@ class _Stage:
     done: int
     told: float
     facts: str = ""
+    until: float | None = None
 
 
 class Lines:
@@ -113,10 +136,20 @@ class Lines:
             stage.told = now
             rate = (stage.done - stage.before) / max(now - stage.started, 1e-9)
             left = duration((stage.total - stage.done) / rate) if rate > 0 else "?"
+            if stage.until is not None:
+                left = duration(max(stage.until - now, 0.0))
             self._write(
                 f"{stage.name}: {stage.done}/{stage.total} {stage.unit}, "
                 f"{rate:.3g} {stage.unit}/s, {left} left{_after(stage.facts)}"
             )
+
+    def remaining(self, seconds: float) -> None:
+        """Say it at once where nothing else has been said, and keep it for the lines to come."""
+        stage = self._stage
+        if stage is not None:
+            if stage.until is None:
+                self._write(f"{stage.name}: about {duration(seconds)} left")
+            stage.until = time.monotonic() + seconds
 
     def end(self) -> None:
         """Say how long the stage took."""

@@ -108,6 +108,7 @@ def read_trajectories(run: Path) -> list[tuple[str, Trajectory]]:
         return []
     columns = ["original_id", "problem_id", "label", "truth", "correct", "tokens"]
     originals = pq.read_table(paths[0], columns=columns).to_pylist()
+    originals = [row for row in originals if row["tokens"]]  # exact samplers have none
     own = {row["original_id"]: row["label"] for row in originals}
     windows: dict[str, list[tuple[int, int]]] = {}
     columns = ["original_id", "label", "position_start", "position_end"]

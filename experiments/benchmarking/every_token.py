@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from critwin.fork_allocation import Expectation
+from critwin.fork_expectation import Expectation
 from critwin.forks import fork_levels
 from critwin.grid_costs import expected_tokens, smallest_draws
 from experiments.benchmarking.fork_estimation import ForkEstimate

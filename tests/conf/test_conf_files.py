@@ -29,8 +29,19 @@ if not hasattr(train_arithmetic, "TrainArithmetic"):
 LINE = '{"question": "What is 1 + 1?", "answer": "1 + 1 = 2\\n#### 2"}\n'
 
 
-READERS = {"relabel": "runs=[{0}]", "compare": "runs=[{0},{0}]"}
-"""Experiments that read finished runs, and how they are given them."""
+READERS = {
+    "relabel": "runs=[{run}]",
+    "compare": "runs=[{run},{run}]",
+    "detect_file": "path={rollouts}",
+}
+"""Experiments that read runs or files, and how they are given them."""
+
+
+def opened(name: str, run: Path) -> list[str]:
+    """Give overrides for what an experiment leaves open."""
+    rollouts = run / "rollouts.csv"
+    rollouts.write_text("trajectory_id,position,agreeing,trials\na,0,1,2\n")
+    return [READERS[name].format(run=run, rollouts=rollouts)] if name in READERS else []
 
 
 def compose(*overrides: str, mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -100,7 +111,7 @@ def test_every_key_of_a_component_file_is_commented(path: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_an_experiment_builds(name: str, run: Path) -> None:
-    job = build(compose(f"+exp={name}", *([READERS[name].format(run)] if name in READERS else [])))
+    job = build(compose(f"+exp={name}", *opened(name, run)))
     assert job.experiment.name == name
 
 

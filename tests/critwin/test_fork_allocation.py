@@ -9,15 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from critwin.errors import ParameterError
-from critwin.fork_allocation import (
-    Allocation,
-    Expectation,
-    Wish,
-    allocate,
-    expected_half_widths,
-    leave_mass,
-)
+from critwin.fork_allocation import Allocation, Wish, allocate, expected_half_widths
 from critwin.fork_blocks import Blocks
+from critwin.fork_expectation import Expectation, leave_mass
 from critwin.forks import Forks, curve_weights, fork_levels, level_intervals
 from tests.critwin.markov_forks import Known, random_chain
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from critwin.fork_allocation import Wish, allocate, leave_mass
+from critwin.fork_allocation import Wish, allocate
+from critwin.fork_expectation import leave_mass
 from critwin.protocol_costs import compare_protocols
 from tests.critwin.test_fork_allocation import KNOWN, expectation, known_expectation
 

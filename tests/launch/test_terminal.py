@@ -251,3 +251,27 @@ def test_a_table_of_a_summary_is_printed_as_it_is() -> None:
     assert lines[1] == ["method", "per", "second", "how"]
     assert lines[3] == ["A", "[b]", "12.500", "measured"]
     assert lines[4] == ["B", "-", "not", "[/b]", "run"]
+
+
+def test_lines_tell_the_time_that_the_work_expects() -> None:
+    out = io.StringIO()
+    lines = Lines(Console(file=out, width=120), every=0.0)
+    lines.begin("resamples", 4, unit="originals")
+    lines.remaining(3700.0)
+    lines.remaining(130.0)
+    lines.advance(1)
+    lines.end()
+    shown = out.getvalue().splitlines()
+    assert shown[1] == "resamples: about 1 h 01 min left"
+    assert "1/4 originals" in shown[2]
+    assert ", 2 min 10 s left" in shown[2]
+
+
+def test_a_bar_counts_down_what_the_work_expects() -> None:
+    out = io.StringIO()
+    bars = Bars(Console(file=out, width=120, force_terminal=True))
+    bars.begin("resamples", 4, unit="originals")
+    bars.remaining(3725.0)
+    bars.advance(1)
+    bars.end()
+    assert "1:02:0" in out.getvalue()

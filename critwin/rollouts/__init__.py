@@ -1,0 +1,1 @@
+"""Rollouts that were drawn elsewhere: files of counts or of branches, read, checked and counted."""

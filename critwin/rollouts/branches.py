@@ -1,0 +1,316 @@
+"""Curves from branches of known probability: the fork identity with a stratified leave value.
+
+At position u - 1 the tokens other than the path's have known probabilities q_b (of those the file
+holds, renormalised) and N_b rollouts each. The leave value is their mixture,
+
+    d_u = sum_b q_b d_{u,b} / (1 - pi_u),        estimated by       sum_b q'_b k_b / N_b,
+
+q'_b = q_b / (1 - pi_u): a stratified estimate, unbiased whatever the N_b. With M = min_b N_b / q'_b
+its moment generating function is at most that of Binomial(M, d_u) / M. (For one branch: log E
+exp(-c X) of a Bernoulli X, divided by c, grows with c, so that N_b draws of weight q'_b / N_b are
+dominated by M q'_b draws of weight 1 / M. For their sum: Jensen, because log(1 - a d) is concave.)
+So Chernoff's bound holds as for M forks (critwin/rollouts/chernoff.py).
+
+Source: DESIGN.md, section 6, equation (1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from critwin.feature import UNSCORED
+from critwin.fork_blocks import Blocks
+from critwin.forks import ForkCurve, Forks, curve_weights, fork_levels, stay_probability
+from critwin.rollouts.chernoff import form_interval
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_BLOCK = 24
+"""Neighbouring positions whose intervals are computed together: few tokens bear on them."""
+
+_NEGLECTED = 2e-4
+"""Weight of far tokens that enters an interval with [0, 1] in place of what was drawn there."""
+
+
+@dataclass(frozen=True)
+class Branches:
+    """The branches of one trajectory. Arrays have shape (n,), token u at entry u - 1.
+
+    Attributes:
+        original_id: The trajectory.
+        own: Its label.
+        probability: pi_u, renormalised over the branches; 1 where there are none.
+        labels: The L labels seen, own label first, the others by name.
+        leave: Estimated law of the labels where the path is left for a branch with rollouts, shape
+            (n, L); rows without any are 0.
+        trials: M, what the rollouts at u are worth; 0 without any.
+        undrawn: Share of the leaving probability that went to branches without rollouts.
+        rollouts: Rollouts of all branches that leave at u.
+        path_counts: Rollouts that took the path's token at u, by label, shape (n, L).
+        uncovered: Probability that the file's branches did not cover at u; nan where there are
+            none.
+        tokens: Text of each token; empty where there are no branches.
+    """
+
+    original_id: str
+    own: str
+    probability: Floats
+    labels: tuple[str, ...]
+    leave: Floats
+    trials: Floats
+    undrawn: Floats
+    rollouts: Ints
+    path_counts: Ints
+    uncovered: Floats
+    tokens: tuple[str, ...]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the trajectory, as far as the file goes."""
+        return len(self.probability)
+
+    @property
+    def branched(self) -> npt.NDArray[np.bool_]:
+        """Whether the file has branches at each token."""
+        return ~np.isnan(self.uncovered)
+
+    @property
+    def forks(self) -> StratifiedForks:
+        """What they are worth in forks."""
+        counts = np.column_stack([self.leave * self.trials[:, None], self.undrawn])
+        return StratifiedForks(
+            self.original_id,
+            self.own,
+            self.probability,
+            self.labels,
+            counts,
+            self.length,
+            Blocks.single(self.length),
+        )
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> Branches:
+        """Count the branches of one trajectory.
+
+        Args:
+            rows: Its rows, as `check_rows` leaves them.
+
+        Raises:
+            ValueError: There is neither a final label nor a rollout of the path.
+        """
+        own = final_label(rows)
+        seen = set(rows.loc[rows["count"] > 0, "label"])
+        labels = (own, *sorted(seen - {own}))
+        n = int(rows["position"].max()) + 1
+        counts = _branch_counts(rows, labels)
+        first = rows.drop_duplicates(["position", "token"])
+        at = first["position"].to_numpy(np.int64)
+        path, q = first["is_path"].to_numpy(bool), first["probability"].to_numpy(np.float64)
+        covered = np.bincount(at, q, n)
+        has = np.bincount(at, minlength=n) > 0
+        q = q / covered[at]
+        pi = np.ones(n)
+        pi[at[path]] = q[path]
+        # what is left over is added up, so that a branch of 1e-9 is not lost in 1 - pi
+        leaving = np.bincount(at[~path], q[~path], n)
+        drawn = counts.sum(axis=1)
+        used = ~path & (drawn > 0) & (q > 0)
+        mass = np.bincount(at[used], q[used], n)
+        inner = q[used] / mass[at[used]]
+        leave = np.zeros((n, len(labels)))
+        np.add.at(leave, at[used], inner[:, None] * counts[used] / drawn[used, None])
+        trials = np.full(n, np.inf)
+        np.minimum.at(trials, at[used], drawn[used] / inner)
+        path_counts = np.zeros((n, len(labels)), np.int64)
+        path_counts[at[path]] = counts[path]
+        tokens = np.full(n, "", object)
+        tokens[at[path]] = first["token"].to_numpy(object)[path]
+        return cls(
+            original_id=str(rows["trajectory_id"].iloc[0]),
+            own=own,
+            probability=pi,
+            labels=labels,
+            leave=leave,
+            trials=np.where(np.isinf(trials), 0.0, trials),
+            undrawn=np.where(leaving > 0, 1 - mass / np.where(leaving > 0, leaving, 1), 0.0),
+            rollouts=np.bincount(at[used], drawn[used], n).astype(np.int64),
+            path_counts=path_counts,
+            uncovered=np.where(has, np.maximum(1 - covered, 0.0), np.nan),
+            tokens=tuple(tokens),
+        )
+
+
+@dataclass(frozen=True)
+class StratifiedForks(Forks):
+    """What branches are worth in forks; entries need not be whole.
+
+    `counts` has one column more than labels: the share of the leaving probability that went to
+    branches without rollouts. Where there is such a share, `trials` is 0: who takes only counts of
+    draws has to take the leave value for anything there. A `BranchCurve` knows better.
+    """
+
+    @property
+    def worth(self) -> Floats:
+        """M, what the rollouts at each token are worth in forks, shape (n,)."""
+        total: Floats = self.counts[:, :-1].sum(axis=1)
+        return total
+
+    @property
+    def undrawn(self) -> Floats:
+        """Share of the leaving probability without rollouts, shape (n,)."""
+        share: Floats = self.counts[:, -1].astype(np.float64)
+        return share
+
+    @property
+    def trials(self) -> Floats:  # type: ignore[override]
+        """M where every branch has rollouts, else 0, shape (n,)."""
+        return np.where(self.undrawn > 0, 0.0, self.worth)
+
+    def leave_values(self, label: str) -> Floats:
+        """Estimate d_u of branches with rollouts; their mean over tokens where there are none."""
+        worth, hits = self.worth, self.hits(label)
+        drawn = worth > 0
+        if not drawn.any():
+            return np.full(len(worth), float(label == self.own))
+        values = np.minimum(hits / np.where(drawn, worth, 1.0), 1.0)
+        mass = np.where(drawn, 1 - self.probability, 0.0)
+        mean = np.average(values, weights=mass) if mass.sum() > 0 else values[drawn].mean()
+        return np.where(drawn, values, mean)
+
+
+def _branch_counts(rows: pd.DataFrame, labels: tuple[str, ...]) -> Ints:
+    """Count labels of each branch, branches in order of appearance, shape (B, L)."""
+    branch = rows.groupby(["position", "token"], sort=False).ngroup().to_numpy(np.int64)
+    counts = np.zeros((branch.max() + 1, len(labels)), np.int64)
+    column = {label: i for i, label in enumerate(labels)}
+    drawn = rows["count"].to_numpy(np.int64) > 0
+    names = rows["label"].to_numpy(object)[drawn]
+    np.add.at(
+        counts,
+        (branch[drawn], np.array([column[name] for name in names], np.int64)),
+        rows["count"].to_numpy(np.int64)[drawn],
+    )
+    return counts
+
+
+def final_label(rows: pd.DataFrame) -> str:
+    """Give the label of a trajectory: what its rows say, else the path's most frequent last one.
+
+    Raises:
+        ValueError: There is neither.
+    """
+    said = rows["final_label"].dropna()
+    if len(said):
+        return str(said.iloc[0])
+    path = rows[rows["is_path"] & (rows["count"] > 0)]
+    if not len(path):
+        raise ValueError(
+            f"trajectory {rows['trajectory_id'].iloc[0]} has no final_label and no count on its "
+            "path; allowed: one of them"
+        )
+    last = path[path["position"] == path["position"].max()]
+    return str(last.sort_values(["count", "label"], ascending=[False, True])["label"].iloc[0])
+
+
+@dataclass(frozen=True)
+class BranchCurve(ForkCurve):
+    """A curve by the fork identity from branches, at every position 0..n.
+
+    Attributes:
+        forks: What the branches are worth in forks.
+        branches: The branches, of all labels.
+    """
+
+    forks: StratifiedForks
+    branches: Branches
+
+    def differences(
+        self,
+        start: npt.ArrayLike,
+        end: npt.ArrayLike,
+        *,
+        level: float = 0.95,
+        joint: bool = False,
+    ) -> tuple[Floats, Floats]:
+        """Give the interval of each difference, with rollouts that bear on both positions once."""
+        first, last = np.asarray(start, np.int64), np.asarray(end, np.int64)
+        weights = curve_weights(self.forks.probability)
+        stay = stay_probability(self.forks.probability) * self.own
+        distinct, back = np.unique(weights[last] - weights[first], axis=0, return_inverse=True)
+        comparisons = len(distinct) if joint else 1
+        lower, upper = _form_interval(self.forks, self.label, distinct, level, comparisons)
+        constant, back = stay[last] - stay[first], back.reshape(-1)
+        return np.clip(constant + lower[back], -1, 1), np.clip(constant + upper[back], -1, 1)
+
+
+def branch_curves(branches: Branches) -> list[BranchCurve]:
+    """Give the curve of the own label, and of each other label seen, by name."""
+    names = (branches.own, *sorted({*branches.labels} - {branches.own}))
+    forks = branches.forks
+    unscored = fork_levels(forks, UNSCORED)
+    weights = curve_weights(branches.probability)
+    bearing = np.append(np.cumsum(branches.rollouts[::-1])[::-1], 0)
+    curves: list[BranchCurve] = []
+    for label in names:
+        if len(names) == 2 and curves:  # of two labels one is what the other is not
+            lower, upper = 1 - curves[0].upper, 1 - curves[0].lower
+        else:
+            lower, upper = _levels(forks, label, weights)
+        curves.append(
+            BranchCurve(
+                original_id=branches.original_id,
+                label=label,
+                own=label == branches.own,
+                estimator="forks",
+                length=branches.length,
+                position=np.arange(branches.length + 1),
+                agreement=fork_levels(forks, label),
+                lower=lower,
+                upper=upper,
+                trials=bearing,
+                unscored=unscored,
+                forks=forks,
+                branches=branches,
+            )
+        )
+    return curves
+
+
+def _levels(forks: StratifiedForks, label: str, weights: Floats) -> tuple[Floats, Floats]:
+    """Give pointwise 95 % intervals at 0..n; far tokens of little weight may be anything."""
+    constant = stay_probability(forks.probability) * (label == forks.own)
+    lower, upper = constant.copy(), constant.copy()
+    for begin in range(0, len(weights), _BLOCK):
+        block = weights[begin : begin + _BLOCK]
+        largest = block.max(axis=0)
+        order = np.argsort(largest, kind="stable")
+        near = np.ones(len(largest), dtype=bool)
+        near[order] = np.cumsum(largest[order]) > _NEGLECTED
+        distinct, back = np.unique(np.where(near, block, 0.0), axis=0, return_inverse=True)
+        low, high = _form_interval(forks, label, distinct, 0.95, 1)
+        back, rows = back.reshape(-1), slice(begin, begin + _BLOCK)
+        lower[rows] += low[back]
+        upper[rows] += high[back] + np.where(near, 0.0, block).sum(axis=1)
+    return np.clip(lower, 0, 1), np.clip(upper, 0, 1)
+
+
+def _form_interval(
+    forks: StratifiedForks, label: str, weights: Floats, level: float, comparisons: int
+) -> tuple[Floats, Floats]:
+    """Give the intervals of forms in the leave values, shape (R,); what was not drawn is free."""
+    worth = forks.worth
+    drawn = (weights != 0).any(axis=0) & (worth > 0)
+    lower, upper = form_interval(
+        (weights * (1 - forks.undrawn))[:, drawn],
+        forks.leave_values(label)[drawn],
+        worth[drawn],
+        level=level,
+        comparisons=comparisons,
+    )
+    outer = np.where(worth > 0, weights * forks.undrawn, weights)
+    return lower + np.minimum(outer, 0).sum(axis=1), upper + np.maximum(outer, 0).sum(axis=1)

@@ -1,0 +1,1 @@
+"""The theory of critical windows: distances, times and bounds of noised sub-populations."""

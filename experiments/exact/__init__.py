@@ -1,0 +1,1 @@
+"""What the experiments on exact samplers share: measuring, verdicts, figures."""

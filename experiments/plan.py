@@ -1,0 +1,144 @@
+"""What would a run cost and show? A pilot of seconds answers before anything expensive is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from critwin.errors import ParameterError
+from critwin.feature import Feature
+from critwin.generation import TextSampler
+from critwin.planning import Total
+from critwin.problem import ProblemSet
+from critwin.prompt import PromptTemplate
+from critwin.protocol import Protocol
+from critwin.records import RunDirectory
+from critwin.window import WindowRule
+from experiments.experiment import Accounts, Experiment
+from experiments.llm_math import LlmMath
+from experiments.planning import Estimate
+from experiments.tracker import Progress, Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Experiment):
+    """Plan a run of llm_math with the same keys.
+
+    Attributes:
+        model: The sampler.
+        dataset: The problems.
+        prompt: How a problem is put to the model.
+        sampler: Sampling parameters and the levels visited.
+        feature: What is decided.
+        window: What counts as a window.
+        originals_per_problem: Originals that the run would draw per problem, >= 1.
+        seed: The seed of the run.
+        plan_originals: Originals that the pilot looks at, each of another problem, >= 1.
+        plan_forks: Forks of each, >= 0.
+    """
+
+    model: TextSampler
+    dataset: ProblemSet
+    prompt: PromptTemplate
+    sampler: Protocol
+    feature: Feature
+    window: WindowRule
+    originals_per_problem: int = 4
+    seed: int = 0
+    plan_originals: int = 8
+    plan_forks: int = 16
+
+    name: ClassVar[str] = "plan"
+    stage: ClassVar[str] = "plan"
+    always: ClassVar[bool] = True
+
+    @cached_property
+    def planned(self) -> LlmMath:
+        """The run that is planned."""
+        return LlmMath(
+            model=self.model,
+            dataset=self.dataset,
+            prompt=self.prompt,
+            sampler=self.sampler,
+            feature=self.feature,
+            window=self.window,
+            originals_per_problem=self.originals_per_problem,
+            seed=self.seed,
+        )
+
+    def check(self) -> None:
+        """Refuse what the run would refuse, and a pilot that looks at nothing."""
+        for name, least in (("plan_originals", 1), ("plan_forks", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ParameterError(name, value, f"a whole number >= {least}")
+        self.planned.check()
+
+    def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
+        """Measure, write the summary with its table."""
+        found = self.planned.estimate(
+            originals=self.plan_originals, forks=self.plan_forks, progress=progress
+        )
+        summary = found.summary()
+        summary["tables"] = [plan_table(found)]
+        directory.write_json("summary", summary)
+        tracker.log({"originals_done": len(found.plans), "tokens": found.tokens().estimate})
+        return Accounts(found.pilot_tokens, {"pilot": found.pilot_seconds})
+
+
+def plan_table(found: Estimate) -> dict[str, Any]:
+    """Put an estimate into a table: what the paths alone say, and what the pilot says."""
+    before, after = found.before, found.plans
+
+    def mean(name: str) -> list[str]:
+        both = (sum(getattr(p, name) for p in plans) / len(plans) for plans in (before, after))
+        return [_short(value) for value in both]
+
+    def rises(name: str) -> list[str]:
+        both = (sum(getattr(p, name) for p in plans) / len(plans) for plans in (before, after))
+        return [f"{value:.3f}" if value <= 1 else "none: too few draws" for value in both]
+
+    draws = "forks" if found.protocol == "forks" else "resamples"
+    hours = found.seconds.over(3600)
+    rows = [
+        ["originals", str(found.originals), str(found.originals), f"{found.problems} problems"],
+        ["choices in an original, H", *mean("leave_mass"), "sum of 1 - probability"],
+        [f"{draws} per original", *mean("draws"), found.protocol],
+        ["tokens", _total(found.tokens(before)), _total(found.tokens()), "originals and pilot too"],
+        ["tokens per second", "", _short(found.tokens_per_second), found.device],
+        ["seconds", "", _total(found.seconds), f"{found.seconds_before:.1f} s of them to begin"],
+        ["half-width", *mean("half_width"), _kind(found)],
+        [
+            "smallest rise",
+            *rises("smallest_rise"),
+            "that a joint 95 % interval is expected to tell from none",
+        ],
+        ["smallest window", *rises("smallest_window"), f"the same above {found.threshold:g}"],
+        ["cheaper as precise", "", found.cheaper or "no choice anywhere", "forks or grid"],
+    ]
+    if found.device.startswith("cuda"):
+        rows.insert(6, ["GPU-hours", "", _total(hours), ""])
+    return {
+        "title": f"Plan, from {len(after)} originals",
+        "columns": ["quantity", "from paths", "after the pilot", "note"],
+        "rows": rows,
+    }
+
+
+def _kind(found: Estimate) -> str:
+    if found.protocol == "grid":
+        return "95 %, pointwise, mean over levels"
+    met = sum(plan.met for plan in found.plans)
+    return f"95 %, as sampler asks for it; within reach in {met} of {len(found.plans)}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}" if value < 100 else f"{value:.0f}"
+
+
+def _total(total: Total) -> str:
+    value = _short(total.estimate)
+    if total.lower is None or total.upper is None:
+        return value
+    return f"{value} [{_short(total.lower)}, {_short(total.upper)}]"

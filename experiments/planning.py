@@ -1,0 +1,224 @@
+"""A pilot of a few originals: what a run will cost and show, measured on the device at hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from critwin.fork_allocation import Wish, allocate
+from critwin.fork_drawing import draw_forks
+from critwin.fork_expectation import Expectation
+from critwin.forks import Forks
+from critwin.generation import Generation
+from critwin.planning import OriginalPlan, Total, plan_original
+from critwin.problem import Problem
+from critwin.protocol import ForkProtocol, Protocol
+from critwin.sampler import ForkingSampler, Path
+from critwin.seeds import fold_in
+from critwin.window import WindowRule
+from experiments.originals import Drawing, generation
+from experiments.tracker import Progress
+
+Plans = tuple[OriginalPlan, ...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will cost and show.
+
+    Attributes:
+        protocol: `forks` or `grid`.
+        problems: Problems of the run.
+        originals: Originals of the run.
+        before: Plan of each original looked at, from its path alone.
+        plans: The same after the pilot.
+        threshold: Rise above which the rule calls a jump a window; 0 where it has none.
+        tokens_per_second: Measured.
+        seconds_before: Until the first token: loading, and what the first batch needs.
+        device: What computes.
+        pilot_tokens: Tokens that this estimate took.
+        pilot_seconds: Seconds that it took.
+    """
+
+    protocol: str
+    problems: int
+    originals: int
+    before: Plans
+    plans: Plans
+    threshold: float
+    tokens_per_second: float
+    seconds_before: float
+    device: str
+    pilot_tokens: int
+    pilot_seconds: float
+
+    def tokens(self, plans: Plans | None = None) -> Total:
+        """Give the tokens of the whole run, its originals among them."""
+        chosen = self.plans if plans is None else plans
+        return Total.of([plan.tokens + plan.drawn_tokens for plan in chosen], self.originals)
+
+    @cached_property
+    def seconds(self) -> Total:
+        """Seconds of the whole run."""
+        drawn = self.tokens().over(self.tokens_per_second)
+        ends = (
+            None if end is None else end + self.seconds_before for end in (drawn.lower, drawn.upper)
+        )
+        return Total(drawn.estimate + self.seconds_before, *ends)
+
+    @property
+    def cheaper(self) -> str | None:
+        """The protocol that needs fewer tokens in most originals; None without a choice."""
+        votes = [plan.cheaper for plan in self.plans if plan.cheaper is not None]
+        if not votes:
+            return None
+        return "forks" if votes.count("forks") >= votes.count("grid") else "grid"
+
+    def summary(self) -> dict[str, Any]:
+        """Give the estimate fit for JSON, with rows for a table."""
+        on_gpu = self.device.startswith("cuda")
+        hours = {k: v and v / 3600 for k, v in asdict(self.seconds).items()}
+        return {
+            "protocol": self.protocol,
+            "problems": self.problems,
+            "originals": self.originals,
+            "looked_at": len(self.plans),
+            "leave_mass": _mean(self.plans, "leave_mass"),
+            "draws_per_original": _mean(self.plans, "draws"),
+            "tokens": asdict(self.tokens()),
+            "tokens_before_pilot": asdict(self.tokens(self.before)),
+            "seconds": asdict(self.seconds),
+            "gpu_hours": hours if on_gpu else None,
+            "tokens_per_second": self.tokens_per_second,
+            "seconds_before": self.seconds_before,
+            "device": self.device,
+            "half_width": _mean(self.plans, "half_width"),
+            "met": sum(plan.met for plan in self.plans),
+            "smallest_rise": _mean(self.plans, "smallest_rise"),
+            "smallest_window": _mean(self.plans, "smallest_window"),
+            "cheaper": self.cheaper,
+            "pilot": {"tokens": self.pilot_tokens, "seconds": self.pilot_seconds},
+        }
+
+
+def estimate(
+    drawing: Drawing,
+    protocol: Protocol,
+    rule: WindowRule,
+    *,
+    originals: int,
+    forks: int,
+    progress: Progress,
+) -> Estimate:
+    """Draw a few originals and a few forks of each, and tell from them what the run will be.
+
+    They are the run's own first originals of problems spread over the set; the forks are no part of
+    any run.
+
+    Args:
+        drawing: Draws the originals of the run.
+        protocol: How they will be resampled.
+        rule: What will count as a window.
+        originals: Originals to look at, each of another problem, >= 1.
+        forks: Forks of each, >= 0; a sampler that cannot fork has none.
+        progress: Shows the steps.
+    """
+    at = np.unique(np.linspace(0, len(drawing.problems) - 1, originals).astype(int))
+    chosen = [drawing.problems[i] for i in at]
+    began = time.perf_counter()
+    progress.begin("pilot", 3, unit="steps")
+    warm = replace(drawing, problems=chosen[:1], per_problem=1)
+    warm.draw(warm.problems)
+    started = time.perf_counter()
+    progress.advance(1)
+    rows = replace(drawing, per_problem=1).draw(chosen).to_pylist()
+    samples = [generation(row) for row in rows]
+    tokens, seconds = sum(len(x.token_ids) for x in samples), time.perf_counter() - started
+    rate = tokens / seconds
+    progress.advance(1)
+    paths = _paths(drawing, samples)
+    before = [Expectation.from_path(path.probability) for path in paths]
+    after = before
+    if forks and isinstance(drawing.sampler, ForkingSampler):
+        drawn = time.perf_counter()
+        after, more = _pilot(drawing, chosen, rows, paths, forks)
+        if more:
+            rate = max(rate, more / (time.perf_counter() - drawn))
+            tokens += more
+    progress.advance(1)
+    progress.end()
+    threshold = float(getattr(rule, "threshold", 0.0))
+    made = [
+        tuple(
+            plan_original(protocol, e, compared=rule.fractions, threshold=threshold)
+            for e in expected
+        )
+        for expected in (before, after)
+    ]
+    return Estimate(
+        protocol="forks" if isinstance(protocol, ForkProtocol) else "grid",
+        problems=len(drawing.problems),
+        originals=len(drawing.problems) * drawing.per_problem,
+        before=made[0],
+        plans=made[1],
+        threshold=threshold,
+        tokens_per_second=rate,
+        seconds_before=started - began,
+        device=drawing.sampler.device_used(),
+        pilot_tokens=tokens,
+        pilot_seconds=time.perf_counter() - began,
+    )
+
+
+def _paths(drawing: Drawing, samples: Sequence[Generation]) -> list[Path]:
+    if isinstance(drawing.sampler, ForkingSampler):
+        return drawing.sampler.paths(samples)
+    return [Path(np.exp(-np.asarray(x.surprisal, np.float64))) for x in samples]
+
+
+def _pilot(
+    drawing: Drawing,
+    problems: Sequence[Problem],
+    rows: Sequence[dict[str, Any]],
+    paths: Sequence[Path],
+    forks: int,
+) -> tuple[list[Expectation], int]:
+    """Draw forks of each original; give what they let expect, and their tokens."""
+    sampler = drawing.sampler
+    assert isinstance(sampler, ForkingSampler)
+    unseen = [Expectation.from_path(path.probability) for path in paths]
+    seeds = [fold_in(drawing.seed, row["original_id"], "plan") for row in rows]
+    numbers = [
+        own.blocks.spread(own.probability, plan.forks, seed=seed, stage="plan")
+        for own, plan, seed in zip(
+            unseen, allocate(unseen, Wish(max_forks=forks)), seeds, strict=True
+        )
+    ]
+    samples = [generation(row) for row in rows]
+    drawn = draw_forks(sampler, samples, numbers, stage="plan", seeds=seeds)
+    expected, total = [], 0
+    for problem, row, path, before, own in zip(problems, rows, paths, unseen, drawn, strict=True):
+        labels = drawing.feature.labels([x.text for _, x in own], problem) if own else []
+        tokens = np.zeros(len(path.probability))
+        for u, x in own:
+            tokens[u - 1] += len(x.token_ids) - u + 1
+        counts = Forks.of(
+            row["original_id"],
+            row["label"],
+            path,
+            position=[u for u, _ in own],
+            labels=labels,
+            blocks=before.blocks,
+        )
+        expected.append(Expectation.from_pilot(counts, row["label"], tokens=tokens))
+        total += int(tokens.sum())
+    return expected, total
+
+
+def _mean(plans: Plans, name: str) -> float:
+    return float(np.mean([getattr(plan, name) for plan in plans]))

@@ -1,0 +1,98 @@
+"""What a measurement is expected to cost and show, against what it does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from critwin.fork_allocation import Wish, allocate
+from critwin.fork_expectation import Expectation
+from critwin.planning import Total, plan_original, quick_tokens
+from critwin.protocol import EveryToken, ForkProtocol, Fractions
+from critwin.statistics import newcombe_difference
+
+FRACTIONS = (0.05, 0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+def path(n: int = 60, *, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(n) < 0.3, rng.uniform(0.3, 0.99, n), 1.0)
+
+
+def test_a_grid_costs_its_draws_times_what_is_left_at_each_level() -> None:
+    pi = path(40)
+    left = [40 - s for s in (0, 2, 4, 12, 20, 28, 36)]
+    assert quick_tokens(Fractions(n=25), pi) == 25 * sum(left)
+    assert quick_tokens(EveryToken(n=3), pi) == 3 * 40 * 41 / 2
+    plan = plan_original(
+        Fractions(n=25), Expectation.from_path(pi), compared=FRACTIONS, threshold=0.5
+    )
+    assert plan.drawn_tokens == 25 * sum(left)
+    assert (plan.tokens, plan.draws) == (40, 25 * 7)
+
+
+def test_the_smallest_window_of_a_grid_is_the_first_that_its_interval_certifies() -> None:
+    expected = Expectation.from_path(path())
+    plan = plan_original(Fractions(n=100), expected, compared=FRACTIONS, threshold=0.5)
+    for rise, certified in ((plan.smallest_window, True), (plan.smallest_window - 0.002, False)):
+        lower, _ = newcombe_difference(
+            50 * (1 + rise), 100, 50 * (1 - rise), 100, level=1 - 0.05 / 5
+        )
+        assert (lower > 0.5) == certified
+    assert plan.smallest_rise < plan.smallest_window - 0.4
+    few = plan_original(Fractions(n=2), expected, compared=FRACTIONS, threshold=0.5)
+    assert few.smallest_window > 1
+
+
+def test_more_forks_find_smaller_windows() -> None:
+    expected = Expectation.from_path(path())
+    plans = [
+        plan_original(
+            ForkProtocol(half_width=None, max_forks=forks), expected, compared=(), threshold=0.5
+        )
+        for forks in (60, 240, 960)
+    ]
+    rises = [plan.smallest_rise for plan in plans]
+    assert rises == sorted(rises, reverse=True)
+    assert rises[2] < 0.7 * rises[0]
+    assert all(p.smallest_window == pytest.approx(0.5 + p.smallest_rise) for p in plans)
+    assert [plan.draws for plan in plans] == pytest.approx([60, 240, 960], rel=0.05)
+
+
+def test_a_certain_path_costs_nothing() -> None:
+    expected = Expectation.from_path(np.ones(9))
+    plan = plan_original(ForkProtocol(), expected, compared=(), threshold=0.5)
+    assert (plan.draws, plan.drawn_tokens, plan.leave_mass, plan.cheaper) == (0, 0.0, 0.0, None)
+    assert quick_tokens(ForkProtocol(), np.ones(9)) == 0.0
+
+
+@pytest.mark.parametrize("half_width", [0.03, 0.05, 0.1])
+def test_quick_tokens_of_forks_rank_originals_as_their_plans_do(half_width: float) -> None:
+    """They steer a remaining time: within a factor of 2.5 of the plan, and in the same order."""
+    protocol = ForkProtocol(half_width=half_width, pilot=0)
+    quick, planned = [], []
+    for seed in range(12):
+        pi = path(30 + 10 * seed, seed=seed)
+        quick.append(quick_tokens(protocol, pi))
+        (plan,) = allocate([Expectation.from_path(pi)], Wish.of(protocol))
+        planned.append(plan.tokens)
+    ratio = np.array(planned) / np.array(quick)
+    assert (ratio > 0.4).all()
+    assert (ratio < 2.5).all()
+    assert np.corrcoef(np.log(quick), np.log(planned))[0, 1] > 0.9
+
+
+def test_budgets_bound_the_quick_tokens() -> None:
+    pi = path()
+    assert quick_tokens(ForkProtocol(half_width=None, max_tokens=500, pilot=0), pi) == 500
+    wide = quick_tokens(ForkProtocol(half_width=None, max_forks=10, pilot=0), pi)
+    assert 10 <= wide <= 10 * len(pi)
+
+
+def test_a_total_has_students_interval_over_the_originals() -> None:
+    total = Total.of([1.0, 3.0], 10)
+    # t(.975, 1) = 12.706, standard error 1
+    assert (total.estimate, total.lower) == (20.0, 0.0)
+    assert total.upper == pytest.approx(10 * (2 + 12.7062), rel=1e-4)
+    assert Total.of([2.0], 5) == Total(10.0, None, None)
+    assert Total(20.0, 10.0, 30.0).over(10) == Total(2.0, 1.0, 3.0)

@@ -1,0 +1,100 @@
+"""A plan against the run that it plans, on the exact string; remaining time by expected tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from critwin.errors import ParameterError
+from critwin.features.final_word import FinalWord
+from critwin.problems.arithmetic import ArithmeticProblems
+from critwin.prompt import PromptTemplate
+from critwin.protocol import ForkProtocol, Fractions, Protocol
+from critwin.records import RunDirectory
+from critwin.samplers.markov_string import MarkovString
+from critwin.windows.paper_jump import PaperJump
+from experiments.experiment import carry_out
+from experiments.llm_math import LlmMath
+from experiments.plan import Plan
+from experiments.resampling import Remaining
+from experiments.tracker import Silent
+
+
+def keys(sampler: Protocol) -> dict[str, object]:
+    return {
+        "model": MarkovString(max_new_tokens=10),
+        "dataset": ArithmeticProblems(n_problems=8),
+        "prompt": PromptTemplate(),
+        "sampler": sampler,
+        "feature": FinalWord(),
+        "window": PaperJump(),
+        "originals_per_problem": 2,
+    }
+
+
+def plan(sampler: Protocol, folder: Path, **more: int) -> dict[str, object]:
+    experiment = Plan(**keys(sampler), **more)  # type: ignore[arg-type]
+    experiment.check()
+    directory = RunDirectory(folder / "plan")
+    return dict(carry_out(experiment, directory, config="", tracker=Silent(), progress=Silent()))
+
+
+@pytest.mark.parametrize("sampler", [ForkProtocol(half_width=0.15), Fractions(n=10)])
+def test_the_run_costs_what_the_plan_says(sampler: Protocol, tmp_path: Path) -> None:
+    found = plan(sampler, tmp_path, plan_originals=8, plan_forks=24)
+    job = LlmMath(**keys(sampler))  # type: ignore[arg-type]
+    directory = RunDirectory(tmp_path / "run")
+    carry_out(job, directory, config="", tracker=Silent(), progress=Silent())
+    record = directory.read_json("provenance")
+    assert record is not None
+    tokens = found["tokens"]
+    assert isinstance(tokens, dict)
+    # half of the originals of the run were looked at: the other half is within their interval
+    assert tokens["lower"] <= int(str(record["tokens_generated"])) <= tokens["upper"]
+    assert found["originals"] == 16
+    assert found["looked_at"] == 8
+
+
+def test_the_table_has_what_the_issue_asks_for(tmp_path: Path) -> None:
+    found = plan(Fractions(n=10), tmp_path, plan_originals=3, plan_forks=0)
+    (table,) = found["tables"]  # type: ignore[misc,attr-defined]
+    assert [row[0] for row in table["rows"]] == [
+        "originals",
+        "choices in an original, H",
+        "resamples per original",
+        "tokens",
+        "tokens per second",
+        "seconds",
+        "half-width",
+        "smallest rise",
+        "smallest window",
+        "cheaper as precise",
+    ]
+    assert all(len(row) == len(table["columns"]) for row in table["rows"])
+    assert found["gpu_hours"] is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("plan_originals", 0), ("plan_forks", -1), ("plan_originals", True)]
+)
+def test_a_pilot_of_nothing_is_refused(key: str, value: int) -> None:
+    with pytest.raises(ParameterError, match=f"{key} is {value}; allowed: a whole number"):
+        Plan(**keys(Fractions()), **{key: value}).check()  # type: ignore[arg-type]
+
+
+def test_what_the_run_would_refuse_the_plan_refuses() -> None:
+    wrong = keys(Fractions(fractions=(0.5,)))
+    with pytest.raises(ParameterError, match=r"window\.fractions"):
+        Plan(**wrong).check()  # type: ignore[arg-type]
+
+
+def test_remaining_time_begins_with_the_speed_and_goes_on_with_what_was_seen() -> None:
+    left = Remaining([100.0, 300.0, 200.0], rate=50.0)
+    assert left.seconds() == 12.0
+    left.done(1, 3.0)  # 100 tokens per second
+    assert left.seconds() == 3.0
+    left.done(0, 5.0)  # 400 tokens in 8 seconds
+    assert left.seconds() == 4.0
+    left.done(2, 1.0)
+    assert left.seconds() == 0.0
