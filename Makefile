@@ -33,8 +33,12 @@ demos: $(READY) ## each experiment's demo form, from the command line
 	$(PYTEST) -m "demos and not gpu and not hub"
 
 .PHONY: faults
-faults: $(READY) ## kills and restarts
+faults: $(READY) ## kills and restarts; on SLURM too where one answers (.ci/slurm start)
 	$(PYTEST) -m "faults and not gpu and not hub"
+
+.PHONY: faults-long
+faults-long: $(READY) ## a sweep under 60 faults at random times, and the embedded model's (an hour)
+	CRITWIN_FAULTS=60 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults/test_sweep_under_faults.py -m faults
 
 .PHONY: check
 check: $(READY) ## lint, format and types

@@ -42,6 +42,17 @@ def identity(component: object) -> object:
     raise TypeError(f"{type(component).__name__} has no identity; use a frozen dataclass")
 
 
+def loading(component: object) -> object:
+    """Describe what a component loads: those of which it is the same share what is in memory.
+
+    A class says in `loaded_by` which of its fields decide; all do where it does not.
+    """
+    names: frozenset[str] | None = getattr(component, "loaded_by", None)
+    if names is None:
+        return identity(component)
+    return {name: identity(getattr(component, name)) for name in sorted(names)}
+
+
 def run_id(experiment: str, components: Mapping[str, object]) -> str:
     """Hash what determines a run's numbers.
 

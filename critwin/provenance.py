@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import platform
 import subprocess
@@ -23,21 +24,37 @@ PACKAGES = (
 )
 
 
+ROOMS = ("critwin", "experiments", "launch")
+
+
 def environment() -> dict[str, object]:
     """Describe the code and the machine, for a run's provenance record.
 
     Returns:
-        git_commit and git_dirty (null outside a checkout), python, packages, host, machine.
+        git_commit and git_dirty (null outside a checkout), code_sha256, python, packages, host,
+        machine.
     """
     commit, dirty = git_state(Path(__file__).parent)
     return {
         "git_commit": commit,
         "git_dirty": dirty,
+        "code_sha256": code_hash(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "host": platform.node(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
+
+
+def code_hash() -> str:
+    """Hash the Python files of the project's rooms, as they are on the disk now."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for room in ROOMS:
+        for file in sorted((root / room).rglob("*.py")):
+            digest.update(f"{file.relative_to(root)}\0".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None]:

@@ -5,25 +5,21 @@ Users and tables rely on the columns; columns may be added, these keep their nam
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from critwin.errors import RecordsError
+from critwin.files import replacing, write_text
+from critwin.lease import Lease, is_abandoned
 
 SCHEMA_VERSION = 3
 """Part of every run id: runs of different schemas are different runs."""
-
-UNFINISHED = re.compile(r"\..+\.\d+")
-"""Name of a file that is being written: a dot, the final name, the process."""
 
 PROBLEMS = pa.schema(
     [
@@ -231,41 +227,32 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.parts = path / ".parts"
+        self.lease = Lease(path, ".lease")
+        self._held = False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the directory for one process; a process that dies lets go of it.
+        """Hold the directory for one process; one that dies lets go of it.
 
-        What a dead process left half-written is removed.
+        What dead processes left half-written is removed.
 
         Raises:
-            RecordsError: Another process holds it, or it cannot be written.
+            LeaseTaken: Another process holds it.
+            RecordsError: It cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / ".lock").open("w")
-        except OSError as error:
-            raise RecordsError(_unwritable(self.path, error)) from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RecordsError(f"{self.path} is being computed by another process") from None
+        with self.lease:
             for left in self.path.rglob(".*"):
-                if UNFINISHED.fullmatch(left.name):
-                    left.unlink()
-            yield
+                if is_abandoned(left):
+                    left.unlink(missing_ok=True)
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
 
     def is_held(self) -> bool:
         """Tell whether a process holds the directory."""
-        try:
-            with (self.path / ".lock").open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError:  # it is held, or nobody can tell
-            return True
-        return False
+        return self.lease.holder() is not None
 
     def has_part(self, table: str, index: int) -> bool:
         """Tell whether a part is there; a damaged one is removed, so that it is made again."""
@@ -283,6 +270,8 @@ class RunDirectory:
         self, table: str, index: int, rows: pa.Table, *, notes: Mapping[str, float]
     ) -> None:
         """Write a part whole; `notes` (seconds and the like) travel with it, outside the rows."""
+        if self._held:
+            self.lease.check()
         noted = rows.replace_schema_metadata({"notes": json.dumps(dict(notes))})
         write_table(noted, self._part(table, index))
 
@@ -305,6 +294,8 @@ class RunDirectory:
 
     def write(self, table: str, rows: pa.Table) -> None:
         """Write `<table>.parquet`."""
+        if self._held:
+            self.lease.check()
         write_table(rows, self.path / f"{table}.parquet")
 
     def read(self, table: str) -> pa.Table:
@@ -357,35 +348,8 @@ class RunDirectory:
 
 def write_table(rows: pa.Table, path: Path) -> None:
     """Write a table whole: the same rows give the same bytes."""
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         pq.write_table(rows, temporary, compression="zstd")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole."""
-    with _replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` to write to; what is there at the end takes the place of `path`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise RecordsError(_unwritable(path, error)) from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def _unwritable(path: Path, error: OSError) -> str:
-    return f"{path} cannot be written ({error.strerror or error}); allowed: a folder with room"
 
 
 def _damaged(path: Path, why: str) -> str:

@@ -15,8 +15,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from critwin.files import write_text
 from critwin.page_data import page_data
-from critwin.records import RunDirectory, write_text
+from critwin.records import RunDirectory
 
 _FIGURES = {
     "mean_curves": "Resamples that agree with the answer, over the share of it that is kept",

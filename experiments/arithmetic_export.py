@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from critwin.files import write_text
 from critwin.problems.arithmetic import ArithmeticProblems, Story, outcomes
 from critwin.problems.arithmetic_tokens import BOS, EOS, PAD, UNKNOWN, build_tokenizer, vocabulary
 from critwin.prompt import Prompt
-from critwin.records import write_text
 from critwin.samplers.language import LanguageSampler
 from critwin.seeds import fold_in
 from critwin.statistics import Interval, clustered_share

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from critwin.errors import RecordsError
+from critwin.files import write_text
 from critwin.identity import identity, run_id
+from critwin.lease import LeaseLost
 from critwin.provenance import environment
-from critwin.records import SCHEMA_VERSION, RunDirectory, write_text
+from critwin.records import SCHEMA_VERSION, RunDirectory
+from experiments.noted_progress import NotedProgress
 from experiments.tracker import Progress, Tracker
 
 if TYPE_CHECKING:
@@ -34,6 +38,19 @@ class Accounts:
     facts: dict[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a run is expected to cost.
+
+    Attributes:
+        tokens: Tokens that it generates; None where that is not known.
+        seconds: Seconds that it takes; None where that is not known.
+    """
+
+    tokens: float | None = None
+    seconds: float | None = None
+
+
 class Experiment(ABC):
     """A measurement. Subclasses are frozen dataclasses: their fields are the keys of the config."""
 
@@ -49,6 +66,9 @@ class Experiment(ABC):
     always: ClassVar[bool] = False
     """Whether a finished run is done anew when it is started again: it measures the machine, or it
     looks at other runs, which change."""
+
+    shared: ClassVar[bool] = False
+    """Whether several processes may work on one run: it is made of parts, and `help` makes some."""
 
     execution: ClassVar[frozenset[str]] = frozenset()
     """Fields that say how to compute, not what: left out of the run id."""
@@ -71,6 +91,19 @@ class Experiment(ABC):
             What the run cost; None where its records stood whole and nothing was drawn, so that
             the cost is what it was.
         """
+
+    def help(self, directory: RunDirectory, *, wanted: Callable[[], bool]) -> None:
+        """Make parts of a run that another process carries out; asked where it is `shared`.
+
+        Args:
+            directory: The run directory, held by that process.
+            wanted: Tells whether it still needs parts.
+        """
+        raise NotImplementedError(f"a run of {self.name} is made by one process")
+
+    def expected_cost(self) -> Cost | None:
+        """Say what a run is expected to cost, without a model; None where nobody can say."""
+        return None
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -155,6 +188,7 @@ def carry_out(
     config: str,
     tracker: Tracker,
     progress: Progress,
+    submitted: Mapping[str, object] | None = None,
 ) -> Mapping[str, object]:
     """Run an experiment in its directory, or go on where it stopped, or do nothing if it is done.
 
@@ -164,28 +198,29 @@ def carry_out(
         config: The resolved config as YAML, kept beside the records.
         tracker: Mirrors the run.
         progress: Shows it.
+        submitted: What is known of the code when the run was submitted, for its record; None for a
+            run that starts at once.
 
     Returns:
         The run's summary.
 
     Raises:
-        RecordsError: Another process is computing this run, or its directory cannot be used.
+        LeaseTaken: Another process is computing this run.
+        RecordsError: Its directory cannot be used.
     """
     with directory.locked():
         if not experiment.is_done(directory):
             earlier = read_provenance(directory) or {}
             record = earlier | _opening_record(experiment, directory)
+            record.pop("error", None)
+            if submitted is not None:
+                record |= {"submitted": dict(submitted)}
             write_text(directory.path / "config.yaml", config)
             directory.write_json("provenance", record)
-            try:
-                accounts = experiment.run(directory, tracker=tracker, progress=progress)
-            except KeyboardInterrupt:
-                directory.write_json("provenance", record | {"status": "stopped"})
-                raise
-            except Exception as error:
-                failure = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
-                directory.write_json("provenance", record | failure)
-                raise
+            noted = NotedProgress(progress, directory)
+            with _end_recorded(directory, record):
+                accounts = experiment.run(directory, tracker=tracker, progress=noted)
+            noted.forget()
             record |= {"status": "complete", "end": _now()}
             if accounts is not None:
                 record |= {
@@ -193,10 +228,44 @@ def carry_out(
                     "seconds": accounts.seconds,
                     **accounts.facts,
                 }
-            record.pop("error", None)
             directory.write_json("provenance", record)
         directory.drop_parts()
     return directory.read_json("summary") or {}
+
+
+@contextmanager
+def _end_recorded(directory: RunDirectory, record: Mapping[str, object]) -> Iterator[None]:
+    """Write down how a run ended that did not end well, as far as the disk lets it."""
+    end: dict[str, object] = {}
+    try:
+        yield
+    except LeaseLost:
+        raise  # the record is another process's now
+    except KeyboardInterrupt:
+        end = {"status": "stopped"}
+        raise
+    except Exception as error:
+        end = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+        raise
+    finally:
+        if end:
+            with suppress(RecordsError):  # a full disk is told by the error that is on its way
+                directory.write_json("provenance", {**record, **end})
+
+
+def help_out(experiment: Experiment, directory: RunDirectory) -> None:
+    """Make parts of a run that another process carries out, until it needs no more.
+
+    Args:
+        experiment: A `shared` one.
+        directory: Its run directory.
+    """
+
+    def wanted() -> bool:
+        record = read_provenance(directory)
+        return record is not None and record["status"] == "running" and directory.is_held()
+
+    experiment.help(directory, wanted=wanted)
 
 
 def _opening_record(experiment: Experiment, directory: RunDirectory) -> dict[str, object]:

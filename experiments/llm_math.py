@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
@@ -49,6 +50,7 @@ class LlmMath(Experiment):
     seed: int = 0
 
     name: ClassVar[str] = "llm_math"
+    shared: ClassVar[bool] = True
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -106,6 +108,11 @@ class LlmMath(Experiment):
         )
         accounts.seconds["analysis"] = self._analyse(directory, progress)
         return accounts
+
+    def help(self, directory: RunDirectory, *, wanted: Callable[[], bool]) -> None:
+        """Draw parts of originals and resamples that no other process draws."""
+        if not all(directory.has(table) for table in self._drawn()):
+            self._resampling().help(directory, wanted=wanted)
 
     def _drawn(self) -> tuple[str, ...]:
         """Name the tables that need the model."""

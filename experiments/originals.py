@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from critwin.claimed_parts import undone_parts
 from critwin.feature import UNSCORED, Feature
 from critwin.generation import Generation, TextSampler
 from critwin.problem import Problem
@@ -41,14 +42,25 @@ class Drawing:
     per_problem: int
     seed: int
 
-    def carry_out(self, directory: RunDirectory, progress: Progress) -> int:
-        """Write the parts of the originals table that are not there yet, and give their number."""
+    def carry_out(
+        self,
+        directory: RunDirectory,
+        progress: Progress,
+        *,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> int:
+        """Write the parts of the originals table that are not there yet, and give their number.
+
+        Args:
+            directory: The run directory.
+            progress: Shows it.
+            wanted: Asked before each part; it ends when they are wanted no more.
+        """
         blocks = problem_blocks(len(self.problems), self.per_problem, ORIGINALS_PER_PART)
-        missing = [i for i in range(len(blocks)) if not directory.has_part("originals", i)]
-        done = sum(len(block) for i, block in enumerate(blocks) if i not in missing)
+        done = self._drawn(directory, blocks)
         total = len(self.problems) * self.per_problem
-        progress.begin("originals", total, unit="originals", done=done * self.per_problem)
-        for i in missing:
+        progress.begin("originals", total, unit="originals", done=done)
+        for i in undone_parts(directory, ["originals"], len(blocks), wanted=wanted):
             began, halvings = time.perf_counter(), self.sampler.halvings
             self.sampler.start([])  # loads the model: no speed is told by that
             loading = time.perf_counter() - began
@@ -59,9 +71,14 @@ class Drawing:
                 "halvings": self.sampler.halvings - halvings,
             }
             directory.write_part("originals", i, rows, notes=notes)
-            progress.advance(rows.num_rows)
+            before, done = done, self._drawn(directory, blocks)  # other processes may draw, too
+            progress.advance(done - before)
         progress.end()
         return len(blocks)
+
+    def _drawn(self, directory: RunDirectory, blocks: Sequence[range]) -> int:
+        there = [len(b) for i, b in enumerate(blocks) if directory.has_part("originals", i)]
+        return sum(there) * self.per_problem
 
     def draw(self, block: Sequence[Problem]) -> pa.Table:
         """Draw and label the originals of some problems; give their rows of the originals table."""

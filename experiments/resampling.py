@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar
@@ -13,16 +14,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from critwin.claimed_parts import undone_parts
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.generation import Generation, TextSampler
 from critwin.planning import quick_tokens
 from critwin.protocol import Sampling
 from critwin.records import RESAMPLES, RunDirectory
+from critwin.statistics import clustered_share
 from critwin.window import WindowRule
 from experiments.experiment import Accounts
 from experiments.originals import Drawing, generation, problem_blocks
-from experiments.tracker import Progress, Tracker
+from experiments.tracker import Progress, Silent, Tracker
 
 RESAMPLED_PER_PART = 32
 """Originals resampled and written together, so that batches are full; fixed, so that a restart
@@ -30,6 +33,8 @@ meets the same parts."""
 
 REDRAWN = 64
 """Resamples drawn again in a batch of another composition, to count what rounding flips."""
+
+OWNERS = ("original_id", "problem_id")
 
 ORDER = ("original_id", "kind", "position", "replicate")
 
@@ -112,42 +117,76 @@ class Resampling(ABC):
     ) -> list[Generation]:
         """Draw rows of the resamples table again, each from its original and with its seed."""
 
-    def _resample(self, directory: RunDirectory, parts: int, telling: _Telling) -> int:
-        """Resample block after block of problems; give the number of blocks."""
+    def help(self, directory: RunDirectory, *, wanted: Callable[[], bool]) -> None:
+        """Make parts that nobody makes yet, for the process that carries the run out.
+
+        Args:
+            directory: The run directory, held by that process.
+            wanted: Tells whether it still needs parts.
+        """
+        parts = self.drawing.carry_out(directory, Silent(), wanted=wanted)
+        if not wanted():
+            return
+        drawn, blocks = self._blocks(directory, parts)
+        for i in undone_parts(directory, self.tables, len(blocks), wait=False, wanted=wanted):
+            self._make(directory, i, drawn.slice(blocks[i].start, len(blocks[i])))
+
+    def _blocks(self, directory: RunDirectory, parts: int) -> tuple[pa.Table, list[range]]:
+        """Give the originals, and which of them are resampled together: those of whole problems."""
         scale = self.drawing.per_problem
         blocks = problem_blocks(len(self.drawing.problems), scale, RESAMPLED_PER_PART)
-        there = [
-            all(directory.has_part(table, i) for table in self.tables) for i in range(len(blocks))
-        ]
         drawn = pa.concat_tables([directory.read_part("originals", i) for i in range(parts)])
-        done = sum(len(block) for i, block in enumerate(blocks) if there[i])
-        telling.progress.begin("resamples", drawn.num_rows, unit="originals", done=done * scale)
+        return drawn, [range(block.start * scale, block.stop * scale) for block in blocks]
+
+    def _make(self, directory: RunDirectory, part: int, originals: pa.Table) -> None:
+        began, halvings = time.perf_counter(), self.sampler.halvings
+        made = self._tables_of(originals.to_pylist())
+        seconds = time.perf_counter() - began
+        notes = {"seconds": seconds, "halvings": self.sampler.halvings - halvings}
+        for table in self.tables:
+            directory.write_part(table, part, made[table], notes=notes)
+
+    def _resample(self, directory: RunDirectory, parts: int, telling: _Telling) -> int:
+        """Resample block after block of problems; give the number of blocks."""
+        drawn, blocks = self._blocks(directory, parts)
+        uncounted = dict(enumerate(blocks))
         left = Remaining(
-            [self._expected_tokens(drawn.slice(b.start * scale, len(b) * scale)) for b in blocks],
+            [self._expected_tokens(drawn.slice(b.start, len(b))) for b in blocks],
             rate=_tokens_per_second(directory, drawn, parts),
         )
-        if not any(there):
-            telling.progress.remaining(left.seconds())
+
+        def count() -> int:
+            """Count the parts that came since the last time, whoever made them."""
+            before = telling.originals
+            for i, block in list(uncounted.items()):
+                if all(directory.has_part(table, i) for table in self.tables):
+                    del uncounted[i]
+                    originals = drawn.slice(block.start, len(block))
+                    left.done(i, self._count(directory, i, originals, telling))
+            return telling.originals - before
+
         # parts of earlier starts are counted first, so that what is told is about the whole run
-        for i in sorted(range(len(blocks)), key=lambda i: not there[i]):
-            originals = drawn.slice(blocks[i].start * scale, len(blocks[i]) * scale)
-            if not there[i]:
-                began, halvings = time.perf_counter(), self.sampler.halvings
-                made = self._tables_of(originals.to_pylist())
-                seconds = time.perf_counter() - began
-                notes = {"seconds": seconds, "halvings": self.sampler.halvings - halvings}
-                for table in self.tables:
-                    directory.write_part(table, i, made[table], notes=notes)
-            tables = {name: directory.read_part(name, i).to_pandas() for name in self.tables}
-            curves = self._own_curves(originals.to_pandas(), tables)
-            seconds = directory.notes("resamples", i)["seconds"]
-            telling.count(originals.num_rows, curves, tables, seconds)
-            left.done(i, seconds)
+        telling.progress.begin("resamples", drawn.num_rows, unit="originals", done=count())
+        telling.progress.remaining(left.seconds())
+        for i in undone_parts(directory, self.tables, len(blocks)):
+            self._make(directory, i, drawn.slice(blocks[i].start, len(blocks[i])))
+            fresh = count()
             telling.progress.remaining(left.seconds())
-            if not there[i]:
-                telling.tell(originals.num_rows)
+            telling.tell(fresh)
+        if uncounted:
+            telling.tell(count())
         telling.progress.end()
         return len(blocks)
+
+    def _count(
+        self, directory: RunDirectory, part: int, originals: pa.Table, telling: _Telling
+    ) -> float:
+        """Count a part; give the seconds that it took."""
+        tables = {name: directory.read_part(name, part).to_pandas() for name in self.tables}
+        curves = self._own_curves(originals.to_pandas(), tables)
+        seconds = directory.notes("resamples", part)["seconds"]
+        telling.count(originals, curves, tables, seconds)
+        return seconds
 
     def _expected_tokens(self, originals: pa.Table) -> float:
         """Give about how many tokens the resamples of some originals take."""
@@ -282,22 +321,26 @@ class _Telling:
     tracker: Tracker
     progress: Progress
     originals: int = 0
-    with_window: int = 0
+    trials: Counter[str] = field(default_factory=Counter)
+    with_window: Counter[str] = field(default_factory=Counter)
     tokens: int = 0
     seconds: float = 0.0
     half_widths: list[float] = field(default_factory=list)
 
     def count(
         self,
-        originals: int,
+        originals: pa.Table,
         curves: Sequence[MeasuredCurve],
         tables: Mapping[str, pd.DataFrame],
         seconds: float,
     ) -> None:
         """Count a part and the seconds that it took."""
-        self.originals += originals
+        self.originals += originals.num_rows
+        problem = dict(zip(*(originals[key].to_pylist() for key in OWNERS), strict=True))
+        self.trials.update(problem.values())
         scored = [curve for curve in curves if curve.label != UNSCORED]
-        self.with_window += sum(bool(self.rule and self.rule.find(curve)) for curve in scored)
+        found = [curve for curve in scored if self.rule is not None and self.rule.find(curve)]
+        self.with_window.update(problem[curve.original_id] for curve in found)
         self.tokens += int(tables["resamples"]["tokens_generated"].sum())
         self.seconds += seconds
         if "plans" in tables:
@@ -309,8 +352,12 @@ class _Telling:
             "originals_done": self.originals,
             "tokens_per_second": self.tokens / self.seconds,
         }
-        if self.rule is not None:
-            told["share_with_window"] = self.with_window / self.originals
+        hits = [self.with_window[problem] for problem in self.trials]
+        share = clustered_share(hits, list(self.trials.values()))
+        if self.rule is not None and share is not None:
+            told["share_with_window"] = share.estimate
+            told["share_with_window_lower"] = share.lower  # 95 %, over problems
+            told["share_with_window_upper"] = share.upper
         if self.half_widths:
             told["half_width"] = sum(self.half_widths) / len(self.half_widths)
         self.tracker.log(told)

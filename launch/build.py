@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from critwin.errors import CritwinError, ParameterError
 from experiments.experiment import Experiment
 from launch.clusters import Cluster
+from launch.inquiry import Inquiry
 from launch.secrets import refuse_secrets
 from launch.tracking import Tracking
 from launch.values import as_tuples, describe, fits, hints_of
@@ -30,7 +31,7 @@ TARGETS = "a class of " + ", ".join(f"{room}.*" for room in ROOMS)
 MISSING = "???"
 ALIKE = 0.75
 """Likeness above which a key is offered in place of one that does not exist."""
-LAUNCHER_KEYS = ("outputs", "multirun", "cluster", "tracker")
+LAUNCHER_KEYS = ("outputs", "multirun", "dry_run", "cluster", "tracker")
 
 
 class ConfigError(CritwinError):
@@ -47,6 +48,7 @@ class Job:
         cluster: What a sweep runs on.
         outputs: The folder of all runs.
         config: The resolved config as YAML.
+        values: The same as plain values.
     """
 
     experiment: Experiment
@@ -54,6 +56,7 @@ class Job:
     cluster: Cluster
     outputs: Path
     config: str
+    values: Mapping[str, Any]
 
     def directory(self) -> Path:
         """Give the run directory; this hashes the dataset and the weights."""
@@ -69,9 +72,23 @@ def build(cfg: DictConfig) -> Job:
     Raises:
         CritwinError: The config cannot be run; the message is meant for the user.
     """
-    values = resolved(cfg)
+    return build_values(resolved(cfg))
+
+
+def build_values(config: Mapping[str, Any]) -> Job:
+    """Build and check everything that a resolved config names, without loading a model.
+
+    Args:
+        config: The config as plain values, without Hydra's node.
+
+    Raises:
+        CritwinError: The config cannot be run; the message is meant for the user.
+    """
+    values = dict(config)
     refuse_secrets(values)
     launcher = {key: values.pop(key, MISSING) for key in LAUNCHER_KEYS}
+    if type(launcher["dry_run"]) is not bool:
+        raise ParameterError("dry_run", launcher["dry_run"], "true or false")
     parts = {key: launcher[key] for key in ("cluster", "tracker")}
     folders = {key: _folder(key, launcher[key]) for key in ("outputs", "multirun")}
     if "_target_" not in values:
@@ -81,8 +98,31 @@ def build(cfg: DictConfig) -> Job:
     tracking = component(parts["tracker"], "tracker", Tracking)
     cluster = component(parts["cluster"], "cluster", Cluster)
     experiment.check()
-    config = OmegaConf.to_yaml(OmegaConf.create({**values, **launcher}))
-    return Job(experiment, tracking, cluster, folders["outputs"], config)
+    if cluster.shards > 1 and not experiment.shared:
+        allowed = f"1, because a run of {experiment.name} is made by one process"
+        raise ParameterError("cluster.shards", cluster.shards, allowed)
+    whole = {**values, **launcher}
+    text = OmegaConf.to_yaml(OmegaConf.create(whole))
+    return Job(experiment, tracking, cluster, folders["outputs"], text, whole)
+
+
+def build_inquiry(cfg: DictConfig) -> Inquiry | None:
+    """Build the question that a config asks; None where it names an experiment.
+
+    Raises:
+        CritwinError: It cannot be asked.
+    """
+    values = resolved(cfg)
+    if "_target_" not in values:
+        return None
+    _check_targets(values, "")
+    if not issubclass(_look_up(values["_target_"], "_target_"), Inquiry):
+        return None
+    refuse_secrets(values)
+    own = {key: value for key, value in values.items() if key not in LAUNCHER_KEYS}
+    inquiry: Inquiry = component(own, "", Inquiry, launcher_keys=LAUNCHER_KEYS)
+    inquiry.check()
+    return inquiry
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:

@@ -9,15 +9,21 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from critwin.errors import CritwinError
 from launch.catalogue import CONF, experiments, listing
 
+if TYPE_CHECKING:
+    from launch.sweep import Sweep
+
 HOME = re.compile(r"(?<=[=\[,])~(?=/)")
 """Where a path begins in the home folder: neither the shell nor Hydra reads it behind a key."""
 
+FAILED = 1
 REFUSED = 2
-"""Exit code of a command line that names nothing that can be run."""
+INTERRUPTED = 130
+"""Exit codes: something was not computed; nothing that can be run was named; Ctrl-C."""
 
 
 def command(main: Callable[[], None]) -> None:
@@ -51,9 +57,15 @@ def command(main: Callable[[], None]) -> None:
 
 def _run(main: Callable[[], None], flags: Namespace) -> None:
     from launch.preflight import preflight
+    from launch.terminal import console
 
     try:
         plan = preflight(flags)
+        if plan.inquiry is not None:
+            sys.exit(plan.inquiry.answer(console()))
+        if plan.rehearsal is not None:
+            plan.rehearsal.show(console())
+            return
         if plan.sweep is not None:
             plan.sweep.write_manifest()
     except CritwinError as error:
@@ -63,12 +75,27 @@ def _run(main: Callable[[], None], flags: Namespace) -> None:
     if plan.sweep is None:
         main()
         return
+    _run_sweep(main, plan.sweep)
+
+
+def _run_sweep(main: Callable[[], None], sweep: Sweep) -> None:
+    """Let Hydra launch a sweep, and end with 0 only where no cell is left undone."""
+    from launch.launcher import register
+    from launch.status import show_sweep
+    from launch.terminal import console
+
+    register()
+    code = FAILED
     try:
         main()
+        code = 0
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except SystemExit as stop:  # Hydra has said why
+        code = FAILED if stop.code else 0
     finally:
-        from launch.run import show_sweep
-
-        show_sweep(plan.sweep)
+        code = max(code, show_sweep(console(), sweep))
+    sys.exit(code)
 
 
 def _overrides_first(arguments: list[str], overrides: list[str]) -> list[str]:

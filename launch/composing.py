@@ -25,6 +25,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from critwin.errors import ParameterError
 from launch.build import ConfigError, check_room, first_line, no_such_key
+from launch.catalogue import CONF
 
 CONFIG_NAME = "config"
 CONFIG_PATH = "../conf"
@@ -196,6 +197,7 @@ def _check_hydra_key(config: DictConfig, override: Override) -> None:
     """Refuse a key that Hydra's node does not have, but takes behind a plus sign."""
     if not override.key_or_group.startswith("hydra."):
         return
+    _check_launcher_key(override)
     node, path = config.hydra, "hydra"
     for name in override.key_or_group.split(".")[1:]:
         kind = node._metadata.object_type
@@ -206,6 +208,16 @@ def _check_hydra_key(config: DictConfig, override: Override) -> None:
         node, path = node._get_node(name, validate_access=False), f"{path}.{name}"
         if not isinstance(node, DictConfig) or node._is_none() or node._is_interpolation():
             return
+
+
+def _check_launcher_key(override: Override) -> None:
+    """Refuse a key of the launcher's that submitit would be the first to miss."""
+    group, _, name = override.key_or_group.removeprefix("hydra.").partition(".")
+    if group == "launcher" and (override.is_add() or override.is_force_add()):
+        known = OmegaConf.load(CONF / "hydra" / "launcher" / "submitit_slurm.yaml")
+        if name not in known:
+            names = [f"hydra.launcher.{key!s}" for key in known]
+            raise ConfigError(no_such_key(f"hydra.launcher.{name}", _value(override), names))
 
 
 def _check_fixed(config: DictConfig) -> None:

@@ -6,6 +6,7 @@ Nothing is written, submitted or loaded before all cells have passed; torch is n
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from critwin.errors import CritwinError, ParameterError
+from critwin.identity import identity, loading
 from critwin.records import RunDirectory
-from launch.build import ConfigError, Job, build, first_line
+from launch.build import ConfigError, Job, build, build_inquiry, first_line
 from launch.composing import Composer, composer
+from launch.inquiry import Inquiry
+from launch.rehearsal import Rehearsal
+from launch.run import words_of
 from launch.secrets import refuse_secrets
 from launch.sweep import Cell, Sweep, twins
+
+LAUNCHER = "hydra_plugins.critwin.SweepLauncher"
 
 
 @dataclass(frozen=True)
@@ -31,10 +38,14 @@ class Plan:
     Attributes:
         arguments: What Hydra is to be given beside the user's own arguments.
         sweep: The sweep, for `-m`; None for one run.
+        rehearsal: What would be done, where nothing is to be done but to say so.
+        inquiry: The question asked, where it is no run.
     """
 
-    arguments: tuple[str, ...]
-    sweep: Sweep | None
+    arguments: tuple[str, ...] = ()
+    sweep: Sweep | None = None
+    rehearsal: Rehearsal | None = None
+    inquiry: Inquiry | None = None
 
 
 def preflight(flags: argparse.Namespace) -> Plan:
@@ -57,8 +68,16 @@ def preflight(flags: argparse.Namespace) -> Plan:
         hydra.check_choices(parsed)
         if not _is_sweep(flags, parsed):
             _check_no_sweep(parsed)
-            check_outputs(build(hydra.compose(hydra.overrides, RunMode.RUN)))
-            return Plan((), None)
+            config = hydra.compose(hydra.overrides, RunMode.RUN)
+            inquiry = build_inquiry(config)
+            if inquiry is not None:
+                return Plan(inquiry=inquiry)
+            job = build(config)
+            run = check_outputs(job)
+            if config.dry_run:
+                cell = _cell(job, run, hydra.overrides, config)
+                return Plan(rehearsal=Rehearsal((cell,), (job,)))
+            return Plan()
         return _plan_sweep(hydra, parsed)
 
 
@@ -100,13 +119,16 @@ def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
     for index, overrides in enumerate(cells):
         try:
             hydra.check_choices(hydra.parse(overrides))
-            job = build(hydra.compose(overrides, RunMode.RUN))
+            config = hydra.compose(overrides, RunMode.RUN)
+            if build_inquiry(config) is not None:
+                raise ConfigError("this is asked at once, without -m")
+            job = build(config)
             run = check_outputs(job)
         except CritwinError as error:
             where = f"cell {index} of {len(cells)} ({' '.join(overrides)}): " if index else ""
             raise ConfigError(f"{where}{error}") from None
         jobs.append(job)
-        found.append(Cell(run.name, str(run), tuple(overrides)))
+        found.append(_cell(job, run, overrides, config))
     jobs[0].cluster.check()
     _check_launcher(master)
     same = twins(found)
@@ -118,7 +140,24 @@ def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
     root = Path(str(master.multirun))
     sweep = Sweep(jobs[0].experiment.name, root, tuple(found))
     _check_writable("multirun", str(root), sweep.folder)
+    if master.dry_run:
+        return Plan(rehearsal=Rehearsal(sweep.cells, tuple(jobs), sweep))
     return Plan((f"hydra.sweep.dir='{sweep.folder}'",), sweep)
+
+
+def _cell(job: Job, run: Path, overrides: Sequence[str], config: DictConfig) -> Cell:
+    experiment = job.experiment
+    model = getattr(experiment, "model", None)
+    return Cell(
+        run_id=run.name,
+        directory=str(run),
+        overrides=tuple(overrides),
+        config=job.values,
+        identity=json.loads(json.dumps(identity(experiment.determining()))),
+        words=words_of(config.hydra.runtime.choices),
+        loads=json.dumps(loading(model), sort_keys=True),
+        always=experiment.always,
+    )
 
 
 def check_outputs(job: Job) -> Path:
@@ -145,7 +184,10 @@ def _check_writable(key: str, value: str, folder: Path) -> None:
 
 
 def _check_launcher(master: DictConfig) -> None:
-    """Refuse launcher values of a wrong kind, which Hydra meets only while submitting."""
+    """Refuse another launcher, and values that Hydra would be the first to miss."""
+    target = str(master.hydra.launcher.get("_target_"))
+    if target != LAUNCHER:
+        raise ParameterError("hydra.launcher._target_", target, f"{LAUNCHER}, nothing else")
     try:
         OmegaConf.to_container(master.hydra.launcher, resolve=True)
     except OmegaConfBaseException as error:

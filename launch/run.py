@@ -5,22 +5,19 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.text import Text
 
-from critwin.errors import CritwinError, RecordsError
+from critwin.errors import CritwinError
 from critwin.records import RunDirectory
-from experiments.experiment import carry_out, read_provenance
+from experiments.experiment import carry_out
 from launch.build import Job, build
 from launch.results import show_results
-from launch.sweep import Sweep
 from launch.terminal import console, progress_for
 from launch.tracking import RunInfo
 
@@ -35,48 +32,32 @@ class Terminated(KeyboardInterrupt):
     """The process was asked to end."""
 
 
-class CellError(CompactHydraException):
-    """A cell of a sweep failed. Its message is all it holds, so it survives pickling.
-
-    Hydra prints its own kind of error without a traceback: the cell's log has the one that helps.
-    """
-
-
 def run(cfg: DictConfig) -> None:
-    """Do one run, alone or as a cell of a sweep.
+    """Do one run.
 
     Raises:
-        CellError: The run failed, in a sweep; its log holds the traceback.
-        SystemExit: It failed for a reason the user can mend, or was interrupted, alone.
+        SystemExit: It failed for a reason the user can mend, or was interrupted.
     """
-    alone = HydraConfig.get().mode != RunMode.MULTIRUN
-    group = None if alone else Path(HydraConfig.get().sweep.dir).name
     choices = HydraConfig.get().runtime.choices
-    words = [str(choices[key]) for key in ("model", "dataset", "feature") if choices.get(key)]
     try:
         with _termination_told():
-            start(build(cfg), group=group, words=words)
+            start(build(cfg), group=None, words=words_of(choices))
     except KeyboardInterrupt as stop:
         log.warning("stopped; the same command goes on from here")
-        if alone:
-            sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
-        raise
+        sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
     except CritwinError as error:
-        if alone:
-            log.error("%s", error)
-            sys.exit(FAILED)
-        log.exception("the run failed")
-        raise CellError(f"{type(error).__name__}: {error}") from None
-    except Exception as error:
-        if alone:
-            raise
-        log.exception("the run failed")
-        raise CellError(f"{type(error).__name__}: {error}") from None
+        log.error("%s", error)
+        sys.exit(FAILED)
+
+
+def words_of(choices: Mapping[str, object]) -> tuple[str, ...]:
+    """Name the components that were chosen, for the run's name and tags at a tracking service."""
+    return tuple(str(choices[key]) for key in ("model", "dataset", "feature") if choices.get(key))
 
 
 @contextmanager
 def _termination_told() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does, where nobody else (submitit) listens to it."""
+    """Let SIGTERM end a run as Ctrl-C does, where nobody else listens to it."""
     if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
@@ -91,13 +72,20 @@ def _termination_told() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def start(job: Job, *, group: str | None, words: Sequence[str] = ()) -> None:
+def start(
+    job: Job,
+    *,
+    group: str | None,
+    words: Sequence[str] = (),
+    submitted: Mapping[str, object] | None = None,
+) -> None:
     """Carry a job out, or show what it gave where it is complete.
 
     Args:
         job: What to run.
         group: Name of the sweep it belongs to; None for none.
         words: Names of the components chosen, for its name and tags at a tracking service.
+        submitted: What is known of the code when the sweep was submitted.
     """
     out = console()
     path = job.directory()
@@ -118,6 +106,7 @@ def start(job: Job, *, group: str | None, words: Sequence[str] = ()) -> None:
             config=job.config,
             tracker=tracker,
             progress=progress_for(console(stderr=True)),
+            submitted=submitted,
         )
         tracker.publish(path)
         status = "complete"
@@ -130,8 +119,6 @@ def start(job: Job, *, group: str | None, words: Sequence[str] = ()) -> None:
 
 def _info(job: Job, path: Path, group: str | None, words: Sequence[str]) -> RunInfo:
     experiment = job.experiment
-    config = OmegaConf.to_container(OmegaConf.create(job.config))
-    assert isinstance(config, dict)
     names = [experiment.name, *words] if words else experiment.tags()
     return RunInfo(
         run_id=path.name,
@@ -140,33 +127,6 @@ def _info(job: Job, path: Path, group: str | None, words: Sequence[str]) -> RunI
         job_type=experiment.stage,
         axis=experiment.axis,
         tags=tuple(dict.fromkeys([*names, *experiment.tags()])),
-        config={str(key): value for key, value in config.items()},
+        config=job.values,
         directory=path,
     )
-
-
-def show_sweep(sweep: Sweep) -> None:
-    """Print where each cell of a sweep stands."""
-    out = console()
-    shared = set.intersection(*(set(cell.overrides) for cell in sweep.cells))
-    out.print(Text(f"\nsweep {sweep.sweep_id}"))
-    for cell in sweep.cells:
-        own = [override for override in cell.overrides if override not in shared]
-        state, error = _standing(RunDirectory(Path(cell.directory)))
-        out.print(Text(f"  {state:<12}{cell.directory}  {' '.join(own)}"), soft_wrap=True)
-        if error:
-            out.print(Text(f"  {'':<12}{error}"), soft_wrap=True)
-    out.print(Text(f"manifest and logs: {sweep.folder}"), soft_wrap=True)
-
-
-def _standing(directory: RunDirectory) -> tuple[str, str]:
-    """Give in a word where a run stands, and what went wrong, if anything did."""
-    try:
-        record = read_provenance(directory)
-    except RecordsError as error:
-        return "damaged", str(error)
-    if record is None:
-        return "not started", ""
-    if record["status"] == "running" and not directory.is_held():
-        return "stopped", ""  # a process that is killed cannot say so itself
-    return str(record["status"]), str(record.get("error", ""))

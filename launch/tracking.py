@@ -11,16 +11,19 @@ import logging
 import netrc
 import os
 import queue
+import shlex
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from critwin.errors import ParameterError
+from critwin.errors import ParameterError, RecordsError
+from critwin.files import write_text
 from experiments.tracker import Silent, Tracker
 from launch import wandb_media
 
@@ -28,6 +31,9 @@ log = logging.getLogger(__name__)
 
 WAITING_ROWS = 256
 """Rows that may wait for W&B; more are dropped."""
+
+STEP_FILE = ".tracked"
+"""Holds the last step that was told, in the run directory."""
 
 INIT_SECONDS = 10.0
 FINISH_SECONDS = 120.0
@@ -99,11 +105,13 @@ class WandbTracking(Tracking):
         entity: User or team; None for the account's default.
         mode: `online`, `offline` or `disabled`; None for what WANDB_MODE or W&B's settings say, and
             offline where there is no key.
+        records: Whether the records go to W&B too, as an artifact of the finished run.
     """
 
     project: str = "critwin"
     entity: str | None = None
     mode: str | None = None
+    records: bool = True
 
     def __post_init__(self) -> None:
         if self.mode not in (None, "online", "offline", "disabled"):
@@ -165,11 +173,30 @@ class WandbTracker(OpenTracker):
     def log(self, row: Mapping[str, float]) -> None:
         """Record scalars; dropped and counted when W&B does not keep up."""
         values = dict(row)
-        self._put(lambda: self._run.log(values))
+        self._put(lambda: self._run.log(values, step=self._next_step()))
 
     def publish(self, run: Path) -> None:
-        """Mirror tables, page, figures and headline numbers of a finished run."""
-        self._put(lambda: wandb_media.publish(self._run, run), wait=self._finish_seconds / 2)
+        """Mirror tables, page, figures, headline numbers and records of a finished run."""
+
+        def work() -> None:
+            wandb_media.publish(self._run, run, step=self._next_step())
+            if self._tracking.records:
+                wandb_media.publish_records(self._run, run)
+
+        self._put(work, wait=self._finish_seconds / 2)
+
+    def _next_step(self) -> int:
+        """Count steps over all starts of the run: W&B drops what it believes to be the past."""
+        file = self._info.directory / STEP_FILE
+        try:
+            step = int(file.read_text(encoding="ascii")) + 1
+        except (OSError, ValueError):
+            step = 0
+        try:
+            write_text(file, str(step))
+        except RecordsError:
+            log.debug("the step is not kept: %s", file)
+        return step
 
     def finish(self, status: Literal["complete", "failed"]) -> str | None:
         """End the W&B run; give up after a while."""
@@ -194,7 +221,10 @@ class WandbTracker(OpenTracker):
         if self._run is None or self._run.disabled:
             return None
         if self._run.offline:
-            return f"wandb sync {self._run.settings.sync_dir}"
+            # one part for each start of the run; they share the id, and `sync` joins them
+            last = Path(self._run.settings.sync_dir)
+            parts = {*last.parent.glob(f"offline-run-*-{self._info.run_id}*"), last}
+            return f"wandb sync {shlex.join(map(str, sorted(parts)))}"
         return str(self._run.url) if self._run.url else None
 
     def _put(self, work: Callable[[], None] | None, *, wait: float = 0.0) -> None:
@@ -274,5 +304,9 @@ def _let_go() -> None:
     """
     import wandb
 
-    threading.Thread(target=wandb.teardown, kwargs={"exit_code": 1}, daemon=True).start()
+    def tear_down() -> None:
+        with suppress(Exception):  # whatever it raises, nobody waits for it
+            wandb.teardown(exit_code=1)
+
+    threading.Thread(target=tear_down, daemon=True).start()
     time.sleep(0.2)

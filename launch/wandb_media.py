@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+log = logging.getLogger(__name__)
+
 TABLES = ("curves", "windows", "attribution", "plans")
 
 
-def publish(run: Any, directory: Path) -> None:
+RECORDS = ("*.parquet", "*.json", "*.yaml", "report.html")
+RECORDS_BYTES = 10**9
+"""Larger records stay where they are: an upload must not hold the end of a run up."""
+
+
+def publish_records(run: Any, directory: Path) -> None:
+    """Send the records as one artifact.
+
+    Args:
+        run: The open W&B run.
+        directory: The finished run directory.
+    """
+    import wandb
+
+    files = [path for pattern in RECORDS for path in sorted(directory.glob(pattern))]
+    files = [path for path in files if not path.name.startswith(".")]
+    if sum(path.stat().st_size for path in files) > RECORDS_BYTES:
+        log.warning("the records are larger than %d MB: W&B gets none", RECORDS_BYTES // 10**6)
+        return
+    artifact = wandb.Artifact(f"records-{directory.name}", type="records")
+    for path in files:
+        artifact.add_file(str(path), policy="immutable")  # no second copy
+    run.log_artifact(artifact)
+
+
+def publish(run: Any, directory: Path, *, step: int) -> None:
     """Log tables, page and figures as media and the headline numbers as summary.
 
     Args:
         run: The open W&B run.
         directory: The finished run directory; what it does not hold is left out.
+        step: The next step of the run.
     """
     import wandb
 
@@ -31,7 +60,7 @@ def publish(run: Any, directory: Path) -> None:
     for path in sorted((directory / "figures").glob("*.png")):
         media[f"figures/{path.stem}"] = wandb.Image(str(path))
     if media:
-        run.log(media)
+        run.log(media, step=step)
     summary = directory / "summary.json"
     if summary.exists():
         numbers = dict(flatten(json.loads(summary.read_text(encoding="utf-8"))))

@@ -79,6 +79,9 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
     deterministic: bool = False
 
     execution = frozenset({"path", "device", "engine", "batch_size", "memory_gb"})
+    loaded_by = frozenset(
+        {"path", "revision", "dtype", "device", "engine", "trust_remote_code", "deterministic"}
+    )
 
     def __post_init__(self) -> None:
         checked = Sampling(

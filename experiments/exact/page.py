@@ -10,7 +10,8 @@ import html
 from importlib import resources
 from typing import Any
 
-from critwin.records import RunDirectory, write_text
+from critwin.files import write_text
+from critwin.records import RunDirectory
 
 PAGE = """<!doctype html>
 <html lang="en">

@@ -13,13 +13,15 @@ from critwin.records import RunDirectory
 from experiments import train_arithmetic
 from experiments.experiment import carry_out
 from experiments.tracker import Silent
-from launch.build import build, component
+from launch.build import build, build_inquiry, component
 from launch.catalogue import CONF, experiments
 from launch.composing import composer, paths
 
 GROUPS = ("model", "dataset", "prompt", "sampler", "feature", "window", "cluster", "tracker")
 FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-EXPERIMENTS = [entry.name for entry in experiments()]
+INQUIRIES = ("status",)
+"""Questions that are asked at once, and are no experiments."""
+EXPERIMENTS = [entry.name for entry in experiments() if entry.name not in INQUIRIES]
 WRITTEN = EXPERIMENTS
 if not hasattr(train_arithmetic, "TrainArithmetic"):
     unwritten = pytest.mark.skip(reason="experiments.train_arithmetic.TrainArithmetic is to come")
@@ -103,7 +105,8 @@ def test_every_key_of_a_component_file_is_commented(path: Path) -> None:
     ]
     bare = {line.strip().partition(":")[0] for line in without}
     # what several lines share is said at the first of them
-    assert bare <= {"_target_", "cluster", "account", "qos", "constraint", "cpus_per_task"}
+    shared = {"account", "qos", "constraint", "cpus_per_task", "cells_per_job", "shards", "detach"}
+    assert bare <= {"_target_", "cluster"} | shared
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -112,7 +115,7 @@ def test_an_experiment_builds(name: str, run: Path) -> None:
     assert job.experiment.name == name
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", [*EXPERIMENTS, *INQUIRIES])
 def test_an_experiment_is_described_with_its_command(name: str) -> None:
     lines = (CONF / "exp" / f"{name}.yaml").read_text().splitlines()
     assert lines[0] == "# @package _global_"
@@ -139,12 +142,23 @@ def test_an_experiment_states_every_field_with_its_default(name: str) -> None:
     assert {key: config[key] for key in defaults} == plain
 
 
+@pytest.mark.parametrize("name", INQUIRIES)
+def test_a_question_builds(name: str, run: Path) -> None:
+    inquiry = build_inquiry(compose(f"+exp={name}", f"runs=[{run}]"))
+    assert inquiry is not None
+    assert inquiry.name == name
+
+
 @pytest.mark.parametrize("cluster", ["local", "slurm", "debug"])
 def test_each_cluster_has_its_launcher(cluster: str) -> None:
     config = compose("+exp=llm_math", f"cluster={cluster}")
     launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
-    wanted = {"local": "LocalLauncher", "slurm": "SlurmLauncher", "debug": "BasicLauncher"}
-    assert launcher["_target_"].endswith(wanted[cluster])
+    assert launcher.pop("_target_") == "hydra_plugins.critwin.SweepLauncher"
+    known = OmegaConf.to_container(config.cluster, resolve=True)
+    given = {"name", "array_parallelism"}
+    assert {key: known[key] for key in set(launcher) - given} == {
+        key: launcher[key] for key in set(launcher) - given
+    }
 
 
 def test_the_environment_chooses_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:

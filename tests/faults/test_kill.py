@@ -95,7 +95,7 @@ def test_killed_run_equals_undisturbed_run(tmp_path: Path, case: str) -> None:
     undisturbed = run_to_the_end(tmp_path / "undisturbed", overrides)
     killed = tmp_path / "killed"
     deaths = [
-        kill_when(exists(".lock"), killed, overrides),
+        kill_when(exists(".lease-000001"), killed, overrides),
         kill_when(parts("originals", 1), killed, overrides),
         *(kill_when(parts("resamples", count), killed, overrides) for count in moments),
         kill_when(exists("resamples.parquet"), killed, overrides),
@@ -113,7 +113,7 @@ def test_killed_run_equals_undisturbed_run(tmp_path: Path, case: str) -> None:
         assert (again / name).read_bytes() == (undisturbed / name).read_bytes(), name
     assert (again / "summary.json").read_bytes() == (undisturbed / "summary.json").read_bytes()
     assert not (again / ".parts").exists()
-    assert not [p for p in again.iterdir() if p.name.startswith(".") and p.name != ".lock"]
+    assert not [p for p in again.iterdir() if p.name.startswith(".") and p.name != ".lease-000001"]
     record = json.loads((again / "provenance.json").read_text())
     assert record["status"] == "complete"
     assert record["restarts"] >= sum(deaths) - 1  # the first death may come before the record

@@ -157,9 +157,14 @@ def wandb_records() -> Callable[[Path], list[object]]:
 
 def read_records(folder: Path) -> list[object]:
     """Read a `.wandb` file: LevelDB's log format after a header of 7 bytes, protobuf inside."""
+    (path,) = folder.rglob("*.wandb")
+    return records_of(path)
+
+
+def records_of(path: Path) -> list[object]:
+    """Read one `.wandb` file."""
     from wandb.proto import wandb_internal_pb2
 
-    (path,) = folder.rglob("*.wandb")
     data, at, parts, records = path.read_bytes(), 7, b"", []
     assert data[:4] == b":W&B"
     block = 32768

@@ -10,8 +10,9 @@ import yaml
 from critwin.errors import CritwinError, RecordsError
 from critwin.records import RunDirectory
 from launch.preflight import preflight
-from launch.run import show_sweep, start
+from launch.run import start
 from launch.secrets import SecretError, refuse_secrets
+from launch.standing import stand
 
 
 def test_a_run_writes_its_config_and_is_not_done_again(fake, job, monkeypatch, capfd) -> None:
@@ -75,7 +76,7 @@ def test_a_run_that_another_process_computes_is_left_alone(fake, job) -> None:
     ):
         start(made, group=None)
     assert fake.runs == []
-    assert {path.name for path in made.directory().iterdir()} == {".lock"}
+    assert not list(made.directory().iterdir())
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_an_interrupted_run_is_stopped(fake, job, monkeypatch) -> None:
     assert record["status"] == "stopped"
 
 
-def test_a_sweep_tells_where_each_cell_stands(fake, flags, job, capfd) -> None:
+def test_a_sweep_tells_where_each_cell_stands(fake, flags) -> None:
     sweep = preflight(flags("+exp=fake", "seed=0,1,2,3", "-m")).sweep
     runs = [RunDirectory(Path(cell.directory)) for cell in sweep.cells]
     for run in runs[:2]:
@@ -141,10 +142,9 @@ def test_a_sweep_tells_where_each_cell_stands(fake, flags, job, capfd) -> None:
     runs[2].path.mkdir(parents=True)
     (runs[2].path / "provenance.json").write_text("{")
     with runs[1].locked():
-        show_sweep(sweep)
-    lines = capfd.readouterr().out.splitlines()
-    states = [line[2:14].strip() for line in lines if "outputs/fake" in line and "seed=" in line]
-    assert states == ["stopped", "running", "damaged", "not started"]
+        found = stand(sweep)
+    assert [each.state for each in found] == ["lost", "running", "failed", "waiting"]
+    assert "provenance.json is damaged" in found[2].error
 
 
 @pytest.mark.parametrize("text", ["{", "{}"])

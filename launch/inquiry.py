@@ -1,0 +1,27 @@
+"""Questions that a command line asks about runs: answered at once, nothing is written."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from rich.console import Console
+
+
+class Inquiry(ABC):
+    """A question. Subclasses are frozen dataclasses: their fields are the keys of the config."""
+
+    name: ClassVar[str]
+    """Name on the command line: `+exp=<name>`."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuse what cannot be asked.
+
+        Raises:
+            CritwinError: The message names the key, the value and what is allowed.
+        """
+
+    @abstractmethod
+    def answer(self, out: Console) -> int:
+        """Write the answer; give the exit code."""

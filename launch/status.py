@@ -1,0 +1,132 @@
+"""Where does each run of a sweep stand? `python -m launch +exp=status 'runs=[DIR]'`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, get_args
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from critwin.errors import ParameterError
+from critwin.records import RunDirectory
+from launch.inquiry import Inquiry
+from launch.standing import Standing, State, stand, stand_run
+from launch.sweep import Sweep, read_json, read_submissions, read_sweep
+from launch.terminal import duration
+from launch.trajectories import printable
+
+MARKS = ("manifest.json", "provenance.json")
+DEEPEST = 3
+STYLES = {"done": "green", "running": "cyan", "failed": "red", "lost": "yellow", "waiting": "dim"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status(Inquiry):
+    """Show each run with its state, progress, speed and what went wrong.
+
+    Attributes:
+        runs: Folders: of a sweep, of a run, or folders that hold some.
+    """
+
+    runs: tuple[str, ...]
+
+    name: ClassVar[str] = "status"
+
+    def check(self) -> None:
+        """Refuse folders that hold neither a sweep nor a run."""
+        if not self.runs:
+            raise ParameterError("runs", list(self.runs), "folders of sweeps or runs")
+        for name in self.runs:
+            if not found_in(Path(name)):
+                raise ParameterError(
+                    "runs",
+                    name,
+                    "a folder of a sweep (multirun/...), of a run (outputs/...), or "
+                    "one that holds some",
+                )
+
+    def answer(self, out: Console) -> int:
+        """Show the table; 0 where all are done, else 1."""
+        found = [each for name in self.runs for each in standings_in(Path(name))]
+        # a run may be found in its sweep and by itself: what the sweep knows comes first
+        unique: dict[Path, Standing] = {}
+        for each in sorted(found, key=lambda each: not each.overrides):
+            unique.setdefault(each.directory.resolve(), each)
+        standings = list(unique.values())
+        show(out, standings)
+        return 0 if all(each.state == "done" for each in standings) else 1
+
+
+def found_in(folder: Path) -> list[Path]:
+    """Give the sweeps and runs at or under a folder."""
+    if any((folder / mark).is_file() for mark in MARKS):
+        return [folder]
+    patterns = ["/".join(["*"] * depth) for depth in range(1, DEEPEST + 1)]
+    return sorted(
+        {path.parent for p in patterns for mark in MARKS for path in folder.glob(f"{p}/{mark}")}
+    )
+
+
+def standings_in(folder: Path) -> list[Standing]:
+    """Tell where the cells of the sweeps, and the runs, at or under a folder stand."""
+    found: list[Standing] = []
+    for path in found_in(folder):
+        if (path / "manifest.json").is_file():
+            started_in = Path(read_json(path / "manifest.json").get("started_in", "."))
+            found += stand(read_sweep(path), base=started_in)
+        else:
+            found.append(stand_run(RunDirectory(path)))
+    return found
+
+
+def show_sweep(out: Console, sweep: Sweep) -> int:
+    """Show where a sweep stands that was just submitted, and how to ask again.
+
+    Returns:
+        0 where no cell failed or was lost, else 1.
+    """
+    out.print(Text(f"\nsweep {sweep.sweep_id}"))
+    standings = stand(sweep)
+    show(out, standings)
+    jobs = [job.job for each in list(read_submissions(sweep.folder))[:1] for job in each.jobs]
+    if jobs and any(each.state in ("waiting", "running") for each in standings):
+        out.print(Text(f"jobs: {' '.join(jobs)}"), soft_wrap=True)
+    out.print(Text(f"manifest and logs: {sweep.folder}"), soft_wrap=True)
+    folder = shlex.quote(f"runs=[{sweep.folder}]")
+    out.print(Text(f"where it stands: python -m launch +exp=status {folder}"), soft_wrap=True)
+    return int(any(each.state in ("failed", "lost") for each in standings))
+
+
+def show(out: Console, standings: Sequence[Standing]) -> None:
+    """Print a table of runs, and how many are where."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("state", "run", "cell", "progress"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("tokens/s", "left"):
+        table.add_column(heading, justify="right")
+    for each in standings:
+        table.add_row(*_row(each))
+        if each.error:
+            table.add_row("", "", Text(printable(each.error), style="red"), "", "", "")
+    out.print(table)
+    counts = Counter(each.state for each in standings)
+    parts = [f"{counts[state]} {state}" for state in get_args(State) if counts[state]]
+    out.print(Text(f"{len(standings)} runs: {', '.join(parts)}"))
+
+
+def _row(each: Standing) -> list[Text]:
+    progress = f"{each.stage} {each.done}/{each.total} {each.unit}" if each.done is not None else ""
+    speed = "" if each.tokens_per_second is None else f"{each.tokens_per_second:.0f}"
+    left = "" if each.seconds_left is None else duration(each.seconds_left)
+    run = min(str(each.directory), os.path.relpath(each.directory), key=len)
+    cells = [each.state, run, " ".join(each.overrides), progress, speed, left]
+    row = [Text(printable(cell)) for cell in cells]
+    row[0].stylize(STYLES[each.state])
+    return row
