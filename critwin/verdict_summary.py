@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from critwin.statistics import clustered_share
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNITS = ("tokens", "fraction", "nats")
 QUANTILES = {"tenth": 0.1, "median": 0.5, "ninth tenth": 0.9}

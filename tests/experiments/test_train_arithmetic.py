@@ -227,11 +227,17 @@ def test_kept_steps_are_those_of_the_training_and_survive_a_kill(tmp_path: Path)
 
     def kept(out: Path, report: object) -> dict[int, float]:
         found: dict[int, float] = {}
+
+        def keep(step: int, model: Any) -> None:
+            found.setdefault(step, float(model.lm_head.weight.detach().sum()))
+
         train(
             out=out,
             settings=TINY,
             report=report,  # type: ignore[arg-type]
-            keep=lambda step, model: found.setdefault(step, float(model.lm_head.weight.sum())),
+            keep=lambda step, model: found.setdefault(
+                step, float(model.lm_head.weight.detach().sum())
+            ),
         )
         return found
 

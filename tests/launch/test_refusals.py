@@ -19,8 +19,8 @@ BAD = {
     "unknown group": (["smapler.n=3"], ["smapler.n is '3'", "did you mean sampler.n?"]),
     "unknown tracker key": (["+tracker.zz=1"], ["tracker.zz is 1", "tracker.project"]),
     "unknown cluster key": (["+cluster.zz=1"], ["cluster.zz is 1", "cluster.timeout_min"]),
-    "unknown model": (["model=foo"], ["model is 'foo'", "embedded_arithmetic, hf, markov_string"]),
-    "unknown dataset": (["dataset=foo"], ["dataset is 'foo'", "arithmetic, gsm8k"]),
+    "unknown model": (["model=foo"], ["model is 'foo'", "embedded_arithmetic, ", "markov_string"]),
+    "unknown dataset": (["dataset=foo"], ["dataset is 'foo'", "arithmetic, ", "gsm8k"]),
     "unknown cluster": (["cluster=moon"], ["cluster is 'moon'", "debug, local, slurm"]),
     "no component": (["model=null"], ["model is null", "embedded_arithmetic"]),
     "component taken away": (["~sampler"], ["sampler is missing"]),
@@ -60,10 +60,10 @@ BAD = {
     "key of a grid": (["sampler=forks", "sampler.n=5"], ["sampler.n is '5'", "sampler.pilot"]),
     "dtype": (["model.dtype=int3"], ["model.dtype is 'int3'", "bfloat16"]),
     "rule against protocol": (
-        ["sampler.fractions=[.1,.5]"],
+        ["window=paper_jump", "sampler.fractions=[.1,.5]"],
         ["window.fractions", "sampler.fractions", "missing: [0.05, 0.3, 0.7, 0.9]"],
     ),
-    "threshold": (["window.threshold=1.5"], ["window.threshold is 1.5", "[0, 1)"]),
+    "threshold": (["window.threshold=1.5"], ["window.threshold is 1.5", "(0, 1)"]),
     "parameter that a sampler lacks": (
         ["model=markov_string", "sampler.temperature=.5"],
         ["sampler.temperature is 0.5", "MarkovString has no such parameter"],
