@@ -45,7 +45,7 @@ def search(curve: MeasuredCurve, asked: Search, *, level: float = 0.95) -> Findi
         asked: What to search for.
         level: Coverage of everything that is found, at once, in (0, 1).
     """
-    rises = changes(curve, width=asked.width, above=asked.threshold, level=level)
+    rises = changes(curve, width=asked.width, above=asked.threshold, level=level, pool=True)
     windows: list[Window] = []
     verdicts: list[Verdict] = []
     directions: tuple[Direction, Direction] = ("rise", "fall")
@@ -113,7 +113,7 @@ def place(found: Changes, chosen: int, threshold: float) -> tuple[int, int]:
     such pairs that may rise above the threshold holds it.
     """
     every = np.arange(len(found))
-    near = _meet(found, every, chosen) & (found.tokens <= found.tokens[chosen])
+    near = _meet(found, every, chosen) & (found.tokens <= found.tokens[chosen]) & ~found.pooled
     found.sharpen(np.flatnonzero(near & (found.upper > threshold)))
     may = near & (found.upper > threshold)
     may[chosen] = True
@@ -127,11 +127,16 @@ def window_of(
     asked: Search,
     direction: Direction,
 ) -> Window:
-    """Describe a certified change; falls are given as changes of their own sign again."""
+    """Describe a certified change; falls are given as changes of their own sign again.
+
+    The jump is that between the ends, also where means over several positions made it certain.
+    """
     lower, upper = place(found, chosen, asked.threshold)
     start, end = int(found.start[chosen]), int(found.end[chosen])
     at = np.searchsorted(curve.position, [start, end])
-    ends = float(found.lower[chosen]), float(found.upper[chosen])
+    pair = found.pair(chosen)
+    found.sharpen([pair])
+    ends = float(found.lower[pair]), float(found.upper[pair])
     return Window(
         original_id=curve.original_id,
         label=curve.label,
@@ -168,10 +173,10 @@ def verdict_of(
         unit=asked.width.unit,
         verdict="window" if windows else "none" if none else "undecided",
         windows=windows,
-        change=float(found.change.max(initial=0.0)),
+        change=float(found.change[~found.pooled].max(initial=0.0)),
         change_lower=float(found.lower.max(initial=0.0)),
         change_upper=upper,
-        pairs=len(found),
+        pairs=int((~found.pooled).sum()),
         left_out=found.left_out,
         everywhere=found.everywhere,
     )
@@ -182,11 +187,12 @@ def largest(found: Changes, threshold: float) -> float:
 
     The pairs with the largest cheap bounds are sharpened until the rest cannot matter.
     """
+    single = ~found.pooled
     for _ in range(BATCHES):
-        open_ = np.flatnonzero(~found.done)
-        known = float(found.upper[found.done].max(initial=found.left_out_change))
+        open_ = np.flatnonzero(single & ~found.done)
+        known = float(found.upper[single & found.done].max(initial=found.left_out_change))
         if not len(open_) or found.upper[open_].max() <= known or known > threshold:
             break
         size = min(found.batch, len(open_))
         found.sharpen(open_[np.argpartition(-found.upper[open_], size - 1)[:size]])
-    return float(min(found.upper.max(initial=found.left_out_change), 1.0))
+    return float(min(found.upper[single].max(initial=found.left_out_change), 1.0))

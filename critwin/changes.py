@@ -16,8 +16,8 @@ Bools = npt.NDArray[np.bool_]
 
 Unit: TypeAlias = Literal["tokens", "nats", "fraction"]
 Column: TypeAlias = npt.NDArray[Any]
-Sharp: TypeAlias = Callable[[Ints, Ints, float], tuple[Floats, Floats]]
-"""Gives intervals of the changes from some positions to others, each at a level of its own."""
+Sharp: TypeAlias = Callable[[Ints, float], tuple[Floats, Floats]]
+"""Gives intervals of the changes with some numbers, each at a level of its own."""
 
 CHEAP_SHARE = 0.1
 """Share of the error that the cheap bounds take: the sharp intervals lose 1 % of their width."""
@@ -49,6 +49,10 @@ ANY = Width()
 class Changes:
     """The changes p_end - p_start of one label over J pairs of positions, bounded jointly.
 
+    Some may be changes of a mean: from that over the first positions of a stretch to that over its
+    last ones. Where such a change is above a size some pair inside the stretch changes by more than
+    that; where it is not nothing follows for any pair.
+
     Every array has shape (J,).
 
     Attributes:
@@ -59,6 +63,7 @@ class Changes:
         error: Rough standard errors; they only steer which intervals are computed.
         lower: Lower ends, all of them valid at once; sharper where `sharpen` was there.
         upper: Upper ends, likewise.
+        pooled: Whether it is a change of a mean, from start to end the whole stretch.
         length: Tokens of the original.
         left_out: Pairs that were left out with a proof.
         left_out_change: No change over one of them is larger, up or down.
@@ -82,6 +87,7 @@ class Changes:
         self.nats, self.change, self.error, self.lower, self.upper = (
             pairs[name].astype(np.float64) for name in ("nats", "change", "error", "lower", "upper")
         )
+        self.pooled = pairs.get("pooled", np.zeros(len(self.start))).astype(bool)
         self.length, self.everywhere = length, everywhere
         self.left_out, self.left_out_change = left_out, left_out_change
         self._level = 1 - (1 - CHEAP_SHARE) * error / max(len(self.start), 1)
@@ -108,12 +114,19 @@ class Changes:
 
         return float(ndtri(1 - (1 - self._level) / 2))
 
+    def pair(self, number: int) -> int:
+        """Give the number of the pair with the ends of a change; its own where it is no mean."""
+        if not self.pooled[number]:
+            return number
+        same = (self.start == self.start[number]) & (self.end == self.end[number])
+        return int(np.flatnonzero(same & ~self.pooled)[0])
+
     def sharpen(self, which: npt.ArrayLike) -> None:
         """Compute the sharp intervals of some pairs and keep what they exclude."""
         index = np.asarray(which, np.int64)
         index = index[~self._done[index]]
         if len(index):
-            lower, upper = self._sharp(self.start[index], self.end[index], self._level)
+            lower, upper = self._sharp(index, self._level)
             self.lower[index] = np.maximum(self.lower[index], lower)
             self.upper[index] = np.minimum(self.upper[index], upper)
             self._done[index] = True
@@ -128,10 +141,11 @@ class Changes:
             "error": self.error,
             "lower": -self.upper,
             "upper": -self.lower,
+            "pooled": self.pooled,
         }
 
-        def sharp(start: Ints, end: Ints, level: float) -> tuple[Floats, Floats]:
-            lower, upper = self._sharp(start, end, level)
+        def sharp(index: Ints, level: float) -> tuple[Floats, Floats]:
+            lower, upper = self._sharp(index, level)
             return -upper, -lower
 
         made = Changes(

@@ -32,9 +32,9 @@ def fork_changes(curve: ForkCurve, width: Width, above: float, error: float) -> 
     change = curve.agreement[end] - curve.agreement[start]
     small = replace(curve, forks=reduced)
 
-    def sharp(start: Ints, end: Ints, level: float) -> tuple[Floats, Floats]:
+    def sharp(index: Ints, level: float) -> tuple[Floats, Floats]:
         # tokens without a choice change nothing: positions are counted in choices
-        at = np.searchsorted(choices, start), np.searchsorted(choices, end)
+        at = np.searchsorted(choices, start[index]), np.searchsorted(choices, end[index])
         return small.differences(*at, level=level)
 
     return Changes(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from critwin.changes import Changes, Width
+from critwin.grid_changes import POOLS
 from critwin.pair_search import changes, rough_errors
 from tests.critwin.windows.known_curves import Known, grid_of, ramp
 
@@ -148,3 +149,46 @@ def test_rough_errors_are_standard_errors() -> None:
         inside = seen > 0.03
         ratio = told[inside] / seen[inside]
         assert (np.abs(ratio - 1) < 4 / math.sqrt(2 * 300) + 0.1).all()
+
+
+def true_means(known: Known, found: Changes, row: int) -> set[float]:
+    """Give the changes of means that a stretch could be about: one for each number at an end."""
+    stretch = known.curve[found.start[row] : found.end[row] + 1]
+    sizes = (size for size in POOLS if 2 * size <= len(stretch))
+    return {float(stretch[-size:].mean() - stretch[:size].mean()) for size in sizes}
+
+
+def test_means_over_neighbours_stay_within_the_width_and_never_at_the_exact_end() -> None:
+    curve = STEPS.grid(30, np.random.default_rng(8))
+    found = changes(curve, width=Width(6), pool=True)
+    single = changes(curve, width=Width(6))
+    assert (~found.pooled).sum() == len(single) < len(found)
+    assert (found.tokens <= 6).all()
+    assert found.end[found.pooled].max() < N
+    # three positions at an end need five tokens; two need three, or are as far apart as may be
+    assert set(found.tokens[found.pooled]) == {3, 5, 6}
+    for row in np.flatnonzero(found.pooled):
+        pair = found.pair(int(row))
+        assert not found.pooled[pair]
+        assert (found.start[pair], found.end[pair]) == (found.start[row], found.end[row])
+    sparse = grid_of(np.arange(0, 41, 12), [0.5, 0.5, 0.5, 1.0], 100)
+    assert not changes(sparse, width=Width(10), pool=True).pooled.any()
+
+
+def test_means_are_covered_at_once_and_bound_the_largest_change_inside() -> None:
+    """95 % promised; 150 runs: at most .05 and 3 standard errors may miss."""
+    rng = np.random.default_rng(9)
+    known = Known.of(0.2 + 0.4 * ramp(20, 8, 1) + 0.4 * ramp(20, 12, 4))
+    missed = 0
+    for _ in range(150):
+        found = changes(known.grid(8, rng), width=Width(7), pool=True)
+        found.sharpen(np.arange(len(found)))
+        for row in np.flatnonzero(found.pooled):
+            stretch = known.curve[found.start[row] : found.end[row] + 1]
+            means = true_means(known, found, int(row))
+            if found.lower[row] > max(means) + 1e-9 or found.upper[row] < min(means) - 1e-9:
+                missed += 1
+                break
+            rises = [stretch[j] - stretch[i] for j in range(len(stretch)) for i in range(j)]
+            assert max(means) <= max(rises) + 1e-12
+    assert missed / 150 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 150)

@@ -154,3 +154,32 @@ def test_checks() -> None:
 def test_bad_settings_are_refused(settings: dict[str, object], name: str) -> None:
     with pytest.raises(ParameterError, match=name):
         ConfidentJump(**settings)  # type: ignore[arg-type]
+
+
+def test_means_over_neighbours_find_what_no_pair_shows() -> None:
+    """A rise of .5 over 3 tokens at 15 resamples: no two values differ for certain, means do."""
+    known = Known.of(0.4 + 0.5 * ramp(60, 30, 3) + 0.1 * (np.arange(61) == 60))
+    rng, found, alone = RNG(9), 0, 0
+    for _ in range(RUNS):
+        windows = [w for w in USUAL.find(known.grid(15, rng)) if w.direction == "rise"]
+        found += bool(windows)
+        alone += any(w.jump_lower > 0.2 for w in windows)
+        for w in windows:
+            assert w.position_start < 33
+            assert w.position_end > 30
+            assert w.position_end - w.position_start <= 10
+            assert w.jump_lower <= w.jump <= w.jump_upper
+    assert found / RUNS > 0.5
+    assert alone < found / 2
+
+
+@pytest.mark.parametrize("count", [15, 60])
+def test_means_are_not_fooled_by_narrow_bumps(count: int) -> None:
+    """Rises of .19 everywhere, just below the threshold: nothing may be found."""
+    known = Known.of(0.4 + 0.19 * (np.arange(61) // 5 % 2))
+    rng = RNG([10, count])
+    rises = [
+        [w for w in USUAL.find(known.grid(count, rng)) if w.position_end < 60] for _ in range(RUNS)
+    ]
+    false = sum(bool(found) for found in rises)
+    assert false / RUNS <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / RUNS)
