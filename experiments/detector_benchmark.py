@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 
 from critwin.errors import ParameterError, ProblemError
@@ -19,13 +18,12 @@ from critwin.problem import Problem, ProblemSet
 from critwin.prompt import PromptTemplate
 from critwin.protocol import ForkProtocol
 from critwin.records import RunDirectory
-from critwin.seeds import fold_in
-from critwin.window import WindowRule
 from critwin.windows.confident_jump import ConfidentJump
-from experiments.detecting.draws import KINDS, Budget, draw
+from experiments.detecting.calibration import CALIBRATION, Calibrated, read_calibration
+from experiments.detecting.draws import KINDS, Budget
 from experiments.detecting.figures import write_figures
-from experiments.detecting.scoring import Tally, Truth, rules, score
-from experiments.detecting.sources import Source, planted, reference
+from experiments.detecting.searching import CalibrationJob, SearchJob, done_by, search, settle
+from experiments.detecting.sources import Source, planted, reference, true_stretches
 from experiments.detecting.summary import CELLS, summarise
 from experiments.experiment import Accounts, Experiment
 from experiments.fork_resampling import ForkResampling, forking
@@ -52,6 +50,9 @@ class DetectorBenchmark(Experiment):
         draws: Draws per position at which the rules are compared.
         tokens: Tokens generated at which they are compared.
         replicates: Trajectories per original and budget, >= 1.
+        calibrations: Other trajectories of each original without a window, at which baselines are
+            calibrated, >= 1.
+        workers: Processes that search, >= 1; they change no number.
         seed: All randomness comes from it.
     """
 
@@ -65,12 +66,15 @@ class DetectorBenchmark(Experiment):
     max_width: float = 10.0
     draws: tuple[int, ...] = (5, 10, 25, 50, 100, 200)
     tokens: tuple[int, ...] = (10_000, 30_000, 100_000)
-    replicates: int = 2
+    replicates: int = 4
+    calibrations: int = 20
+    workers: int = 2
     seed: int = 0
 
     name: ClassVar[str] = "detector_benchmark"
     stage: ClassVar[str] = "benchmark"
     axis: ClassVar[str] = "originals_done"
+    execution: ClassVar[frozenset[str]] = frozenset({"workers"})
 
     def __post_init__(self) -> None:
         for key in ("draws", "tokens"):
@@ -80,9 +84,13 @@ class DetectorBenchmark(Experiment):
 
     @property
     def products(self) -> tuple[str, ...]:
-        """The cells, the summary and the figure; the answers where there are any."""
+        """Settings, cells, summary and figure; the answers where there are any."""
         drawn = ("originals", *ForkResampling.tables) if self.originals else ()
-        return (*(f"{table}.parquet" for table in (*drawn, "cells")), "summary.json", "figures")
+        return (
+            *(f"{table}.parquet" for table in (*drawn, "calibration", "cells")),
+            "summary.json",
+            "figures",
+        )
 
     @cached_property
     def problems(self) -> list[Problem]:
@@ -91,7 +99,7 @@ class DetectorBenchmark(Experiment):
 
     def check(self) -> None:
         """Refuse values that make no sense, and components that do not fit together."""
-        for key, low in (("originals", 0), ("replicates", 1)):
+        for key, low in (("originals", 0), ("replicates", 1), ("calibrations", 1), ("workers", 1)):
             if type(getattr(self, key)) is not int or getattr(self, key) < low:
                 raise ParameterError(key, getattr(self, key), f"a whole number >= {low}")
         for key in ("draws", "tokens"):
@@ -121,24 +129,60 @@ class DetectorBenchmark(Experiment):
         accounts = self._draw_answers(directory, tracker, progress)
         began = time.perf_counter()
         sources = [*planted(), *self._references(directory)]
+        calibrated = self._calibrate(directory, sources, progress)
         missing = [i for i in range(len(sources)) if not directory.has_part("cells", i)]
         progress.begin("search", len(sources), unit="originals", done=len(sources) - len(missing))
-        for i in missing:
-            since = time.perf_counter()
-            rows = self._search(sources[i], i)
-            seconds = time.perf_counter() - since
-            table = pa.Table.from_pylist(rows, schema=CELLS)
-            directory.write_part("cells", i, table, notes={"seconds": seconds})
-            tracker.log({"originals_done": i + 1})
+        jobs = {
+            i: SearchJob(
+                sources[i],
+                i,
+                calibrated,
+                self.threshold,
+                self.max_width,
+                self.replicates,
+                self.seed,
+            )
+            for i in missing
+        }
+        for done, (i, rows) in enumerate(done_by(search, jobs, workers=self.workers), 1):
+            directory.write_part("cells", i, pa.Table.from_pylist(rows, schema=CELLS), notes={})
+            tracker.log({"originals_done": len(sources) - len(missing) + done})
             progress.advance(1)
         progress.end()
         order = ["original", "kind", "equal", "size", "rule"]
         cells = directory.assemble("cells", len(sources), sort_by=order).to_pandas()
         summary = summarise(cells, threshold=self.threshold, max_width=self.max_width)
+        summary["calibration"] = directory.read("calibration").to_pylist()
         directory.write_json("summary", summary)
         write_figures(cells, directory.path / "figures")
         accounts.seconds["search"] = time.perf_counter() - began
         return accounts
+
+    def _calibrate(
+        self, directory: RunDirectory, sources: Sequence[Source], progress: Progress
+    ) -> dict[Budget, Calibrated]:
+        """Choose the baselines' settings on originals without a window, each budget a part."""
+        width = int(self.max_width)
+        empty = [
+            s for s in sources if not true_stretches(s.curve, threshold=self.threshold, width=width)
+        ]
+        budgets = self._budgets()
+        jobs = {
+            at: CalibrationJob(empty, budget, self.threshold, self.calibrations, self.seed)
+            for at, budget in enumerate(budgets)
+            if not directory.has_part("calibration", at)
+        }
+        done = len(budgets) - len(jobs)
+        progress.begin("calibrate", len(budgets), unit="budgets", done=done)
+        for at, rows in done_by(settle, jobs, workers=self.workers):
+            directory.write_part(
+                "calibration", at, pa.Table.from_pylist(rows, schema=CALIBRATION), notes={}
+            )
+            progress.advance(1)
+        progress.end()
+        order = ["kind", "equal", "size", "rule"]
+        settings = read_calibration(directory.assemble("calibration", len(budgets), sort_by=order))
+        return {budget: settings[budget] for budget in budgets}
 
     def _draw_answers(
         self, directory: RunDirectory, tracker: Tracker, progress: Progress
@@ -163,39 +207,8 @@ class DetectorBenchmark(Experiment):
         tables = (directory.read(t).to_pandas() for t in ("originals", "resamples", "plans"))
         return [reference(forks) for forks in read_forks(*tables) if forks.own != UNSCORED]
 
-    def _search(self, source: Source, number: int) -> list[dict[str, Any]]:
-        """Search one original at every budget by every rule."""
-        asked = rules(self.threshold, self.max_width)
-        truths = _truths(source, asked, self.threshold, self.max_width)
-        rows = []
-        for at, budget in enumerate(self._budgets()):
-            count = budget.draws(source)
-            if not count:
-                continue
-            tallies = {name: Tally() for name in asked}
-            for replicate in range(self.replicates):
-                rng = np.random.default_rng(fold_in(self.seed, number, at, replicate))
-                curves = draw(source, budget, rng)
-                for name, rule in asked.items():
-                    found = rule.judge(curves).windows
-                    spent = count * budget.tokens_of_one(source)
-                    score(truths[name], found, spent, tallies[name])
-            described = {"original": source.name, "source": source.kind, "draws": count}
-            described |= {"kind": budget.kind, "equal": budget.equal, "size": budget.size}
-            rows += [{**described, "rule": name, **t.row()} for name, t in tallies.items()]
-        return rows
-
     def _budgets(self) -> list[Budget]:
         return [
             *(Budget(kind, "draws", size) for kind in KINDS for size in self.draws),
             *(Budget(kind, "tokens", size) for kind in KINDS for size in self.tokens),
         ]
-
-
-def _truths(
-    source: Source, asked: Mapping[str, WindowRule], threshold: float, max_width: float
-) -> dict[str, Truth]:
-    """Give what each rule asks for: one that knows no width asks for rises over any."""
-    within = Truth.of(source, threshold=threshold, max_width=max_width)
-    anywhere = Truth.of(source, threshold=threshold, max_width=source.length)
-    return {name: anywhere if name == "scale" else within for name in asked}

@@ -76,7 +76,7 @@ def show_headline(console: Console, headline: Sequence[Mapping[str, Any]]) -> No
 
 
 def show_table(console: Console, described: Mapping[str, Any]) -> None:
-    """Print a table that a summary holds: title, names of columns, rows of text and numbers."""
+    """Print a table that a summary holds: title, columns, rows, and its note where it has one."""
     title = str(described["title"])
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column, cells in zip(
@@ -87,6 +87,8 @@ def show_table(console: Console, described: Mapping[str, Any]) -> None:
     for row in described["rows"]:
         table.add_row(*(Text(number(cell)) for cell in row))
     console.print(table)
+    if described.get("note"):
+        console.print(Text(f"  {described['note']}", style="dim"))
 
 
 def number(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from critwin.curve import MeasuredCurve
 from critwin.errors import ParameterError
@@ -60,15 +61,10 @@ class PaperJump(WindowRule):
 
     def find(self, curve: MeasuredCurve) -> list[Window]:
         """Give the windows of a curve, by position."""
-        at = np.searchsorted(curve.kept, np.array(self.fractions) + 1e-9, side="right") - 1
-        agreement = curve.agreement[at]
-        steps = np.diff(agreement)
-        if len(at) == 0 or at[0] < 0 or (steps < self.dip).any():
-            return []
+        cuts, steps = self.steps(curve)
         jumps = np.flatnonzero(steps > self.threshold)
         if len(jumps) == 0:
             return []
-        cuts = curve.position[at]
         lower, upper = curve.differences(cuts[:-1], cuts[1:], joint=True)
         windows = []
         for i in jumps:
@@ -90,3 +86,11 @@ class PaperJump(WindowRule):
                 )
             )
         return windows
+
+    def steps(self, curve: MeasuredCurve) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Give the positions compared and the changes between them; none where a dip forbids it."""
+        at = np.searchsorted(curve.kept, np.array(self.fractions) + 1e-9, side="right") - 1
+        steps = np.diff(curve.agreement[at])
+        if at[0] < 0 or (steps < self.dip).any():
+            return np.zeros(0, np.int64), np.zeros(0)
+        return curve.position[at], steps

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from critwin.drawing import DOUBLE, QUIET, drawing, percent, save
-from experiments.detecting.summary import rates
+from experiments.detecting.summary import CALIBRATED, rates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +21,15 @@ LINES = {
     "change_point": ("#C24E00", "D", 1.0),
     "paper_jump": ("0.55", "v", 1.0),
     "paper_jump_01": ("0.25", "x", 1.0),
-    "usual": ("#CC79A7", "P", 1.0),
+    "step": ("#CC79A7", "P", 1.0),
 }
-"""Colour, mark and width of each rule's line."""
+"""Colour, mark and width of each rule's line; a calibrated baseline's is dashed."""
+
+DRAWN = (
+    *("confident_jump", "change_point", "paper_jump", "step"),
+    *("change_point_height_calibrated", "paper_jump_calibrated", "step_calibrated"),
+)
+"""The rules whose lines are drawn: the tables have all."""
 
 
 def detection_figure(cells: pd.DataFrame) -> Figure:
@@ -35,7 +41,7 @@ def detection_figure(cells: pd.DataFrame) -> Figure:
         for i, (equal, kind) in enumerate(panels):
             row, column = 2 * (i * 2 // len(panels)), i % (len(panels) // 2)
             own = cells[(cells["kind"] == kind) & (cells["equal"] == equal)]
-            _panel(axes[row, column], own, "pinned")
+            _panel(axes[row, column], own, "within")
             _panel(axes[row + 1, column], own, "alarmed")
             axes[row, column].set_title(kind)
             axes[row, column].tick_params(labelbottom=False)
@@ -43,7 +49,7 @@ def detection_figure(cells: pd.DataFrame) -> Figure:
             axes[row + 1, column].set_xlabel(words)
             axes[row + 1, column].axhline(0.05, color=QUIET, linewidth=0.7, linestyle=":")
         for row in range(4):
-            axes[row, 0].set_ylabel("found and placed" if row % 2 == 0 else "false alarms")
+            axes[row, 0].set_ylabel("found" if row % 2 == 0 else "false alarms")
         handles, names = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=4)
     return figure
@@ -57,7 +63,8 @@ def write_figures(cells: pd.DataFrame, folder: Path) -> None:
 
 def _panel(axes: Axes, cells: pd.DataFrame, value: str) -> None:
     sizes = sorted({int(size) for size in cells["size"]})
-    for rule, (colour, mark, width) in LINES.items():
+    for rule in DRAWN:
+        colour, mark, width = LINES[rule.removesuffix(CALIBRATED).removesuffix("_height")]
         own = cells[cells["rule"] == rule]
         points = {size: rates(own[own["size"] == size])[value] for size in sizes}
         shown = {size: point for size, point in points.items() if point is not None}
@@ -68,7 +75,9 @@ def _panel(axes: Axes, cells: pd.DataFrame, value: str) -> None:
             color=colour,
             marker=mark,
             linewidth=width,
-            label=rule,
+            linestyle="--" if rule.endswith(CALIBRATED) else "-",
+            markersize=4,
+            label=rule.replace("_", " "),
             zorder=order,
             clip_on=False,
         )

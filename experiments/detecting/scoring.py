@@ -2,78 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
-from critwin.curve import MeasuredCurve
 from critwin.errors import ParameterError
-from critwin.protocol import Protocol
-from critwin.window import Window, WindowRule
-from critwin.windows.change_point import ChangePoint
-from critwin.windows.confident_jump import ConfidentJump
-from critwin.windows.hierarchy import Hierarchy
-from critwin.windows.paper_jump import PaperJump
-from critwin.windows.scale import ShortestRise
+from critwin.window import Window
 from experiments.detecting.sources import Source, shortest_pairs, true_stretches
-
-USUAL = 0.2
-"""Threshold of the rule that others use: a step between neighbours of at least this size."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class UsualStep(WindowRule):
-    """The rule that others use: neighbouring positions whose estimates differ by .2 or more.
-
-    Attributes:
-        threshold: The step, in (0, 1].
-    """
-
-    threshold: float = USUAL
-    fractions: tuple[float, ...] = ()
-
-    def check(self, protocol: Protocol) -> None:
-        """Accept every protocol."""
-
-    def find(self, curve: MeasuredCurve) -> list[Window]:
-        """Give each step; its interval is that of the pair alone, as if it had not been chosen."""
-        steps = np.diff(curve.agreement)
-        # .7 less .5 is a step of .2, whatever floating point says: counts are compared
-        at = np.flatnonzero(np.abs(steps) >= self.threshold - 1e-9)
-        if not len(at):
-            return []
-        lower, upper = curve.differences(curve.position[at], curve.position[at + 1])
-        return [
-            Window(
-                original_id=curve.original_id,
-                label=curve.label,
-                rule="usual",
-                direction="rise" if steps[i] > 0 else "fall",
-                position_start=int(curve.position[i]),
-                position_end=int(curve.position[i + 1]),
-                place_lower=int(curve.position[i]),
-                place_upper=int(curve.position[i + 1]),
-                jump=float(steps[i]),
-                jump_lower=float(low),
-                jump_upper=float(high),
-                length=curve.length,
-            )
-            for i, low, high in zip(at, lower, upper, strict=True)
-        ]
-
-
-def rules(threshold: float, max_width: float) -> Mapping[str, WindowRule]:
-    """Give the rules that are compared, by name: critwin's own first, then the baselines."""
-    return {
-        "confident_jump": ConfidentJump(threshold=threshold, max_width=max_width),
-        "hierarchy": Hierarchy(threshold=threshold, max_width=max_width),
-        "scale": ShortestRise(threshold=threshold),
-        "change_point": ChangePoint(threshold=threshold),
-        "paper_jump": PaperJump(),
-        "paper_jump_01": PaperJump(threshold=0.1),
-        "usual": UsualStep(threshold=threshold),
-    }
 
 
 @dataclass
@@ -84,6 +18,7 @@ class Tally:
         trajectories: How many were searched.
         true: Stretches that rise above the threshold over at most the width.
         found: Those of them that a window meets.
+        within: Those that a window meets which is no wider than what was asked for.
         pinned: Those that a window meets whose place is no wider than what was asked for.
         windows: Windows that were given; only rises are.
         false: Windows that meet no such stretch.
@@ -97,6 +32,7 @@ class Tally:
     trajectories: int = 0
     true: int = 0
     found: int = 0
+    within: int = 0
     pinned: int = 0
     windows: int = 0
     false: int = 0
@@ -149,11 +85,13 @@ def score(truth: Truth, windows: Sequence[Window], tokens: int, tally: Tally) ->
     """Add what a rule gave for one trajectory to a tally."""
     rises = [w for w in windows if w.direction == "rise"]
     met: set[int] = set()
+    within: set[int] = set()
     pinned: set[int] = set()
     false = 0
     for w in rises:
         at = [i for i, one in enumerate(truth.stretches) if _share(w, one)]
         met |= set(at)
+        within |= set(at) if w.position_end - w.position_start <= truth.max_width else set()
         pinned |= set(at) if w.place_upper - w.place_lower <= truth.max_width else set()
         change = truth.source.curve[w.position_end] - truth.source.curve[w.position_start]
         tally.height += bool(w.jump_lower - 1e-9 <= change <= w.jump_upper + 1e-9)
@@ -166,6 +104,7 @@ def score(truth: Truth, windows: Sequence[Window], tokens: int, tally: Tally) ->
     tally.trajectories += 1
     tally.true += len(truth.stretches)
     tally.found += len(met)
+    tally.within += len(within)
     tally.pinned += len(pinned)
     tally.windows += len(rises)
     tally.false += false

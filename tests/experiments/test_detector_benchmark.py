@@ -19,7 +19,8 @@ from critwin.samplers.markov_string import MarkovString
 from critwin.window import Window
 from experiments import detector_benchmark
 from experiments.detecting.draws import KINDS, Budget, draw
-from experiments.detecting.scoring import Tally, Truth, UsualStep, score
+from experiments.detecting.rules import UsualStep
+from experiments.detecting.scoring import Tally, Truth, score
 from experiments.detecting.sources import Source, planted, shortest_pairs, true_stretches
 from experiments.detector_benchmark import DetectorBenchmark
 from experiments.experiment import carry_out
@@ -40,6 +41,8 @@ def small(**changed: Any) -> DetectorBenchmark:
         "draws": (5,),
         "tokens": (3000,),
         "replicates": 1,
+        "calibrations": 1,
+        "workers": 1,
     }
     return DetectorBenchmark(**settings | changed)
 
@@ -99,6 +102,7 @@ def test_scores_by_hand() -> None:
         trajectories=1,
         true=2,
         found=2,
+        within=2,
         pinned=2,
         windows=4,
         false=1,
@@ -138,7 +142,7 @@ def no_figures() -> Any:
         patch.setattr(
             detector_benchmark, "write_figures", lambda _, folder: folder.mkdir(exist_ok=True)
         )
-        patch.setattr(detector_benchmark, "planted", lambda: planted()[3:5])
+        patch.setattr(detector_benchmark, "planted", lambda: planted()[:5:4])
         yield
 
 
@@ -155,13 +159,26 @@ def test_a_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         carry_out(small(), broken, config="", tracker=Killed(), progress=SILENT)
     carry_out(small(), broken, config="", tracker=SILENT, progress=SILENT)
-    for name in ("cells", "originals", "resamples", "plans"):
+    for name in ("cells", "calibration", "originals", "resamples", "plans"):
         one, other = (pq.read_table(d.path / f"{name}.parquet") for d in (whole, broken))
         assert one.equals(other)
-    assert len(summary["tables"]) == 5  # type: ignore[arg-type]
+    assert len(summary["tables"]) == 6  # type: ignore[arg-type]
     for row in summary["results"]:  # type: ignore[union-attr]
         assert row["alarmed_lower"] <= row["alarmed"] <= row["alarmed_upper"]
     assert small().run_id() != small(replicates=2).run_id()
+    assert small().run_id() == small(workers=2).run_id()
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_processes_change_no_number(tmp_path: Path) -> None:
+    one, two = RunDirectory(tmp_path / "a"), RunDirectory(tmp_path / "b")
+    for workers, directory in ((1, one), (2, two)):
+        experiment = small(originals=0, workers=workers)
+        carry_out(experiment, directory, config="", tracker=SILENT, progress=SILENT)
+    for name in ("cells", "calibration"):
+        assert pq.read_table(one.path / f"{name}.parquet").equals(
+            pq.read_table(two.path / f"{name}.parquet")
+        )
 
 
 @pytest.mark.parametrize(
@@ -169,6 +186,8 @@ def test_a_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     [
         ({"originals": -1}, "originals"),
         ({"replicates": 0}, "replicates"),
+        ({"calibrations": 0}, "calibrations"),
+        ({"workers": 0}, "workers"),
         ({"draws": ()}, "draws"),
         ({"draws": (5, 5)}, "draws"),
         ({"draws": 5}, "draws"),

@@ -157,11 +157,11 @@ def test_bad_settings_are_refused(settings: dict[str, object], name: str) -> Non
 
 
 def test_means_over_neighbours_find_what_no_pair_shows() -> None:
-    """A rise of .5 over 3 tokens at 15 resamples: no two values differ for certain, means do."""
-    known = Known.of(0.4 + 0.5 * ramp(60, 30, 3) + 0.1 * (np.arange(61) == 60))
+    """A rise of .7 over 3 tokens at 12 resamples: no two values differ for certain, means do."""
+    known = Known.of(0.2 + 0.7 * ramp(60, 30, 3) + 0.1 * (np.arange(61) == 60))
     rng, found, alone = RNG(9), 0, 0
     for _ in range(RUNS):
-        windows = [w for w in USUAL.find(known.grid(15, rng)) if w.direction == "rise"]
+        windows = [w for w in USUAL.find(known.grid(12, rng)) if w.direction == "rise"]
         found += bool(windows)
         alone += any(w.jump_lower > 0.2 for w in windows)
         for w in windows:

@@ -1,0 +1,127 @@
+"""Searching originals by every rule at every budget: pieces of work that processes share."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from critwin.seeds import fold_in
+from experiments.detecting.calibration import Calibrated, calibrate
+from experiments.detecting.draws import Budget, draw
+from experiments.detecting.rules import rules
+from experiments.detecting.scoring import Tally, Truth, score
+from experiments.detecting.sources import Source
+
+J = TypeVar("J")
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """One original that is to be searched at every budget.
+
+    Attributes:
+        source: The original.
+        number: Its number, which its draws are seeded by.
+        calibrated: Settings of the calibrated baselines at each budget.
+        threshold: Rises above it are windows.
+        max_width: Over at most so many tokens.
+        replicates: Trajectories for each budget.
+        seed: Of the run.
+    """
+
+    source: Source
+    number: int
+    calibrated: Mapping[Budget, Calibrated]
+    threshold: float
+    max_width: float
+    replicates: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class CalibrationJob:
+    """One budget at which the baselines are calibrated.
+
+    Attributes:
+        empty: Originals without a window.
+        budget: What is drawn of each.
+        threshold: Pieces of `change_point` must differ by more than it.
+        trajectories: So many of each original.
+        seed: Of the run.
+    """
+
+    empty: Sequence[Source]
+    budget: Budget
+    threshold: float
+    trajectories: int
+    seed: int
+
+
+def search(job: SearchJob) -> Rows:
+    """Search one original at every budget by every rule; rows of the cells table."""
+    rows = []
+    for at, (budget, calibrated) in enumerate(job.calibrated.items()):
+        count = budget.draws(job.source)
+        if not count:
+            continue
+        asked = dict(rules(job.threshold, job.max_width)) | dict(calibrated.rules(job.threshold))
+        truths = {name: _truth(job, name) for name in asked}
+        tallies = {name: Tally() for name in asked}
+        for replicate in range(job.replicates):
+            rng = np.random.default_rng(fold_in(job.seed, job.number, at, replicate))
+            curves = draw(job.source, budget, rng)
+            spent = count * budget.tokens_of_one(job.source)
+            for name, rule in asked.items():
+                score(truths[name], rule.judge(curves).windows, spent, tallies[name])
+        described = {"original": job.source.name, "source": job.source.kind, "draws": count}
+        described |= {"kind": budget.kind, "equal": budget.equal, "size": budget.size}
+        rows += [{**described, "rule": name, **t.row()} for name, t in tallies.items()]
+    return rows
+
+
+def settle(job: CalibrationJob) -> Rows:
+    """Choose the settings of the baselines at one budget; rows of the calibration table."""
+    return calibrate(
+        job.empty,
+        job.budget,
+        threshold=job.threshold,
+        trajectories=job.trajectories,
+        seed=job.seed,
+    )
+
+
+def done_by(
+    work: Callable[[J], Rows], jobs: Mapping[int, J], *, workers: int
+) -> Iterator[tuple[int, Rows]]:
+    """Do jobs in so many processes, each given as soon as it is done.
+
+    Args:
+        work: What is done with a job.
+        jobs: Jobs by number.
+        workers: Processes, >= 1; with one, or one job, all is done in this one.
+    """
+    if workers == 1 or len(jobs) < 2:
+        for number, job in jobs.items():
+            yield number, work(job)
+        return
+    context = multiprocessing.get_context("spawn")  # a forked copy of torch's threads may hang
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context)
+    try:
+        running = {pool.submit(work, job): number for number, job in jobs.items()}
+        for finished in as_completed(running):
+            yield running[finished], finished.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _truth(job: SearchJob, rule: str) -> Truth:
+    """Give what a rule asks for: `scale` knows no width and asks for rises over any."""
+    width = job.source.length if rule == "scale" else job.max_width
+    truth = Truth.of(job.source, threshold=job.threshold, max_width=width)
+    return replace(truth, max_width=job.max_width)
