@@ -66,7 +66,7 @@ class DetectorBenchmark(Experiment):
     max_width: float = 10.0
     draws: tuple[int, ...] = (5, 10, 25, 50, 100, 200)
     tokens: tuple[int, ...] = (10_000, 30_000, 100_000)
-    replicates: int = 4
+    replicates: int = 3
     calibrations: int = 20
     workers: int = 2
     seed: int = 0

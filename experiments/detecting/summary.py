@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -76,7 +76,8 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
             _sizes(pooled, "draws", "alarmed", false, rules),
             _sizes(pooled, "tokens", "within", placed, rules),
             _sizes(pooled, "tokens", "alarmed", false, rules),
-            _all(pooled, rules),
+            _all(pooled, FINDING, rules),
+            _all(pooled, TRUSTING, rules),
             against_calibrated(pooled),
         ],
     }
@@ -173,20 +174,28 @@ def _sizes(
     return {"title": title, "columns": columns, "rows": rows}
 
 
-def _all(pooled: Sequence[dict[str, Any]], rules: Sequence[str]) -> dict[str, Any]:
+FINDING = {
+    "recall": "found by any",
+    "within": "within the width",
+    "pinned": "placed within it",
+    "precision": "precision",
+}
+TRUSTING = {
+    "false_per_trajectory": "false each",
+    "alarmed_empty": "alarms on nothing",
+    "place_error": "place error",
+    "place_coverage": "place covered",
+    "height_coverage": "height covered",
+}
+"""What the tables of one budget show: columns by the value that they hold."""
+
+
+def _all(
+    pooled: Sequence[dict[str, Any]], values: Mapping[str, str], rules: Sequence[str]
+) -> dict[str, Any]:
+    """Give a table of everything at one number of draws per position."""
     sizes = sorted({row["size"] for row in pooled if row["equal"] == "draws"})
     at = AT if AT in sizes else sizes[-1]
-    values = {
-        "recall": "found",
-        "within": "within the width",
-        "pinned": "placed",
-        "precision": "precision",
-        "false_per_trajectory": "false each",
-        "alarmed_empty": "alarms on nothing",
-        "place_error": "place error",
-        "place_coverage": "place covered",
-        "height_coverage": "height covered",
-    }
     rows = [
         [row["kind"], row["rule"], *(row[value] for value in values)]
         for row in sorted(pooled, key=lambda row: rules.index(row["rule"]))

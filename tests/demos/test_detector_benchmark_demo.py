@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.demos
 def test_confident_windows_are_not_false(tmp_path: Path) -> None:
-    small = ["originals=0", "draws=[25]", "tokens=[30000]", "replicates=1", "tracker=none"]
+    small = ["originals=0", "draws=[25]", "tokens=[30000]", "replicates=1", "calibrations=3"]
+    small += ["tracker=none"]
     shown = subprocess.run(
         [sys.executable, "-m", "launch", "+exp=detector_benchmark", *small, f"outputs={tmp_path}"],
         cwd=ROOT,
@@ -43,9 +44,14 @@ def test_confident_windows_are_not_false(tmp_path: Path) -> None:
     assert alarmed / total <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / total)
     # at equal tokens forks with certified windows place more than the usual rule on resamples
     certified = rows["tokens", "forks", "confident_jump"]
-    usual = rows["tokens", "every token", "usual"]
-    assert certified["precision"] > usual["precision"]
+    step = rows["tokens", "every token", "step"]
+    assert certified["precision"] > step["precision"]
+    # with their alarms brought down to 5 % of what is empty, steps find less than certified windows
+    calibrated = rows["draws", "every token", "step_calibrated"]
+    assert rows["draws", "every token", "confident_jump"]["within"] >= calibrated["within"]
+    assert (run / "calibration.parquet").is_file()
     assert "Windows found" in shown.stdout
+    assert "of real data nobody" in " ".join(shown.stdout.split())
 
 
 @pytest.mark.demos

@@ -162,7 +162,7 @@ def test_a_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     for name in ("cells", "calibration", "originals", "resamples", "plans"):
         one, other = (pq.read_table(d.path / f"{name}.parquet") for d in (whole, broken))
         assert one.equals(other)
-    assert len(summary["tables"]) == 6  # type: ignore[arg-type]
+    assert len(summary["tables"]) == 7  # type: ignore[arg-type]
     for row in summary["results"]:  # type: ignore[union-attr]
         assert row["alarmed_lower"] <= row["alarmed"] <= row["alarmed_upper"]
     assert small().run_id() != small(replicates=2).run_id()

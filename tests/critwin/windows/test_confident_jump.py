@@ -183,3 +183,19 @@ def test_means_are_not_fooled_by_narrow_bumps(count: int) -> None:
     ]
     false = sum(bool(found) for found in rises)
     assert false / RUNS <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / RUNS)
+
+
+def test_falls_of_a_label_are_the_rises_of_its_rest() -> None:
+    """So whatever is shown of rises holds for falls: only the sign differs."""
+    known = Known.of(0.2 + 0.5 * ramp(60, 30, 3) + 0.3 * ramp(60, 50, 1))
+    for count in (15, 60):
+        curve = known.grid(count, RNG(count))
+        rest = grid_of(curve.position, 1 - curve.agreement, count)
+        rises = [w for w in USUAL.find(curve) if w.direction == "rise"]
+        falls = [w for w in USUAL.find(rest) if w.direction == "fall"]
+        assert len(rises) == len(falls) > 0
+        for up, down in zip(rises, falls, strict=True):
+            assert (up.position_start, up.position_end) == (down.position_start, down.position_end)
+            assert (up.place_lower, up.place_upper) == (down.place_lower, down.place_upper)
+            assert up.jump_lower == pytest.approx(-down.jump_upper, abs=1e-6)
+            assert up.jump_upper == pytest.approx(-down.jump_lower, abs=1e-6)
