@@ -176,7 +176,7 @@ def verdict_of(
         change=float(found.change[~found.pooled].max(initial=0.0)),
         change_lower=float(found.lower.max(initial=0.0)),
         change_upper=upper,
-        pairs=int((~found.pooled).sum()),
+        pairs=len(found),
         left_out=found.left_out,
         everywhere=found.everywhere,
     )

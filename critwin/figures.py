@@ -13,6 +13,7 @@ import pandas as pd
 
 from critwin.curve import Curve, read_curves
 from critwin.drawing import QUIET, SINGLE, drawing, percent, save
+from critwin.plateau_figure import plateaus, with_plateaus
 from critwin.records import RunDirectory
 from critwin.statistics import Interval, clustered_share
 from critwin.summary import own_rises, window_cells
@@ -139,7 +140,8 @@ def write_figures(run: Path, *, visited: Sequence[float], compared: Sequence[flo
     """Write the figures of a run whose curves and windows stand into its `figures/`.
 
     The same records give the same bytes. Besides the two figures over all originals, the original
-    with the largest jump gets one of its own.
+    with the largest jump gets one of its own, and so does that with the most plateaus where the
+    rule told which labels are alive on them.
 
     Args:
         run: The run directory.
@@ -170,6 +172,11 @@ def write_figures(run: Path, *, visited: Sequence[float], compared: Sequence[flo
             next(c for c in curves if c.own and c.original_id == chosen),
             rising[rising["original_id"] == chosen],
         )
+    stepped = with_plateaus(windows)
+    if stepped is not None:
+        own = every["original_id"] == stepped
+        steps = windows[(windows["original_id"] == stepped) & windows["alive_before"].notna()]
+        figures["plateaus"] = plateaus(read_curves(every[own]), steps)
     folder = run / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     return [path for name, figure in figures.items() for path in save(figure, folder / name)]

@@ -167,7 +167,7 @@ VERDICTS = pa.schema(
         ("change", pa.float64()),  # largest change of the estimated curve within the width
         ("change_lower", pa.float64()),  # the largest change is at least this
         ("change_upper", pa.float64()),  # and at most this, over what was looked at
-        ("pairs", pa.int64()),  # pairs of positions that the intervals are joint over
+        ("pairs", pa.int64()),  # changes that the intervals are joint over
         ("left_out", pa.int64()),  # pairs whose surprisal proves that they cannot change enough
         ("everywhere", pa.bool_()),  # every position was looked at: else nothing is ruled out
         # l*(threshold) of the rule `scale`, where null is infinite; null of other rules

@@ -49,7 +49,8 @@ class DetectorBenchmark(Experiment):
         max_width: Over at most so many tokens, >= 1.
         draws: Draws per position at which the rules are compared.
         tokens: Tokens generated at which they are compared.
-        replicates: Trajectories per original and budget, >= 1.
+        replicates: Trajectories per original and budget, >= 1; `scale` and `hierarchy` search the
+            first of them only.
         calibrations: Other trajectories of each original without a window, at which baselines are
             calibrated, >= 1.
         workers: Processes that search, >= 1; they change no number.

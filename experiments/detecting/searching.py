@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,9 @@ from experiments.detecting.draws import Budget, draw
 from experiments.detecting.rules import rules
 from experiments.detecting.scoring import Tally, Truth, score
 from experiments.detecting.sources import Source
+
+ONCE = ("hierarchy", "scale")
+"""Rules that search the first replicate only: they would take most of the time."""
 
 J = TypeVar("J")
 Rows = list[dict[str, Any]]
@@ -78,6 +82,8 @@ def search(job: SearchJob) -> Rows:
             curves = draw(job.source, budget, rng)
             spent = count * budget.tokens_of_one(job.source)
             for name, rule in asked.items():
+                if replicate and name in ONCE:
+                    continue
                 score(truths[name], rule.judge(curves).windows, spent, tallies[name])
         described = {"original": job.source.name, "source": job.source.kind, "draws": count}
         described |= {"kind": budget.kind, "equal": budget.equal, "size": budget.size}
@@ -111,13 +117,18 @@ def done_by(
             yield number, work(job)
         return
     context = multiprocessing.get_context("spawn")  # a forked copy of torch's threads may hang
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context)
-    try:
-        running = {pool.submit(work, job): number for number, job in jobs.items()}
-        for finished in as_completed(running):
-            yield running[finished], finished.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    # whatever ends this process ends them at once: what they are at is done again
+    with context.Pool(min(workers, len(jobs)), initializer=_deaf) as pool:
+        yield from pool.imap_unordered(partial(_numbered, work), jobs.items())
+
+
+def _deaf() -> None:
+    """Leave Ctrl-C, which all processes of a terminal get, to the one that started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _numbered(work: Callable[[J], Rows], item: tuple[int, J]) -> tuple[int, Rows]:
+    return item[0], work(item[1])
 
 
 def _truth(job: SearchJob, rule: str) -> Truth:
