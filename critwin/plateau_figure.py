@@ -60,9 +60,10 @@ def plateaus(curves: Sequence[Curve], windows: pd.DataFrame) -> Figure:
                 linewidth=1.6 if curve.own else 1.0,
                 label=_short(curve.label) if number < len(LINES) else None,
             )
-        for step in steps.itertuples():
-            axes.axvspan(step.position_start, step.position_end, color="0.88", zorder=0)
-        edges = [0, *np.ravel(steps[["position_start", "position_end"]]).tolist(), length]
+        ends = steps[["position_start", "position_end"]].to_numpy(np.int64).tolist()
+        for begin, end in ends:
+            axes.axvspan(begin, end, color="0.88", zorder=0)
+        edges = [0, *(edge for pair in ends for edge in pair), length]
         alive = [*steps["alive_before"], steps["alive_after"].iloc[-1]]
         _name(axes, edges, alive)
         axes.set(xlim=(0, length), ylim=(0, 1.02))

@@ -98,7 +98,7 @@ def calibrate(
     ]
     penalties = np.array(PENALTIES)
     made = {
-        "step": _least([_largest_step(c) for c in curves]),
+        "step": _least([_largest_step(c) for c in curves], most=2.0),
         "change_point": _first(
             penalties, np.array([_fires(c, penalties, threshold) for c in curves])
         ),
@@ -121,13 +121,16 @@ def read_calibration(table: pa.Table) -> dict[Budget, Calibrated]:
     return {budget: Calibrated(**settings) for budget, settings in values.items()}
 
 
-def _least(largest: Sequence[float]) -> tuple[float, int]:
-    """Give the smallest threshold that few enough exceed, and how many still do."""
+def _least(largest: Sequence[float], *, most: float = 1 - 1e-6) -> tuple[float, int]:
+    """Give the smallest threshold that few enough exceed, at most `most`, and how many still do.
+
+    With a single draw every step is 0 or 1: a threshold above 1 is what never fires.
+    """
     if not largest:
         return 0.0, 0
     down = np.sort(largest)[::-1]
     # steps are shares of counts: what is equal to the one allowed may not fire either
-    value = min(max(float(down[int(LEVEL * len(down))]), 0.0) + 1e-6, 1 - 1e-6)
+    value = min(max(float(down[int(LEVEL * len(down))]), 0.0) + 1e-6, most)
     return value, int((down >= value).sum())
 
 

@@ -92,6 +92,14 @@ def test_settings_are_the_least_that_keep_the_level() -> None:
     assert share(ChangePoint(penalty=values["change_point"])) <= LEVEL
 
 
+def test_with_a_single_draw_no_step_means_anything() -> None:
+    """Every step is 0 or 1, so only a threshold above 1 keeps the level."""
+    budget = Budget("every token", "draws", 1)
+    row = calibrate(EMPTY, budget, threshold=0.2, trajectories=4, seed=0)[0]
+    assert (row["rule"], row["alarmed"]) == ("step", 0)
+    assert row["value"] > 1
+
+
 def test_where_a_calibrated_baseline_finds_more_it_is_said() -> None:
     def row(rule: str, size: int, within: float) -> dict[str, object]:
         cell = {"kind": "forks", "equal": "draws", "size": size, "rule": rule}
