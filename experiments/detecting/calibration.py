@@ -126,8 +126,8 @@ def _least(largest: Sequence[float], *, most: float = 1 - 1e-6) -> tuple[float, 
 
     With a single draw every step is 0 or 1: a threshold above 1 is what never fires.
     """
-    if not largest:
-        return 0.0, 0
+    if not largest:  # a budget that pays for no draws: the smallest there is
+        return 1e-6, 0
     down = np.sort(largest)[::-1]
     # steps are shares of counts: what is equal to the one allowed may not fire either
     value = min(max(float(down[int(LEVEL * len(down))]), 0.0) + 1e-6, most)
