@@ -30,7 +30,7 @@ from critwin.rollouts.chernoff import form_interval
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_BLOCK = 24
+_BLOCK = 48
 """Neighbouring choices whose intervals are computed together: few tokens bear on them."""
 
 _NEGLECTED = 2e-4
