@@ -270,14 +270,16 @@ def _headline(summary: Mapping[str, Any], *, everywhere: bool) -> list[dict[str,
     share, start = summary["with_window"], summary["agreement_at_start"]
     rows = [
         _row("accuracy", summary["accuracy"], unread),
+        _row(
+            "  without less with a window",
+            summary["accuracy_difference"],
+            "raw: dAcc of the paper's Table 1",
+        ),
         _row("answers with a window", share["all"], unread),
         _row("  of the right answers", share["right"]),
         _row("  of the wrong answers", share["wrong"]),
         _row("  wrong less right", summary["window_difference"], "raw: dCW of the paper's Table 1"),
         *contrast_rows(summary["contrasts"]),
-        _row(
-            "accuracy without less with a window", summary["accuracy_difference"], "raw: dAcc of it"
-        ),
         _row("agreement with nothing kept, right", start["right"], _unread(start["right"])),
         _row(
             "agreement with nothing kept, wrong",

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 UNITS = ("tokens", "fraction", "nats")
 QUANTILES = {"tenth": 0.1, "median": 0.5, "ninth tenth": 0.9}
+AFTER = "agreement with nothing kept"
+"""Verdicts stand before the row that begins so, after the contrasts."""
+
 NAMES = {
     "window": "certainly with a window",
     "none": "  certainly without",
@@ -53,7 +56,7 @@ def add_verdicts(summary: dict[str, Any], originals: pd.DataFrame, verdicts: pd.
         summary["scale"] = _scale(rises)
         rows += _scale_rows(summary["scale"])
     at = next(
-        (i for i, row in enumerate(summary["headline"]) if "accuracy without" in row["name"]),
+        (i for i, row in enumerate(summary["headline"]) if row["name"].startswith(AFTER)),
         len(summary["headline"]),
     )
     summary["headline"][at:at] = rows

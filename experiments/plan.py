@@ -100,12 +100,13 @@ def plan_table(found: Estimate) -> dict[str, Any]:
         return [f"{value:.3f}" if value <= 1 else "none: too few draws" for value in both]
 
     draws = "forks" if found.protocol == "forks" else "resamples"
+    over = "those of the run's own pilot apart" if found.protocol == "forks" else "over all levels"
     hours = found.seconds.over(3600)
     rows = [
         ["originals", str(found.originals), str(found.originals), f"{found.problems} problems"],
         ["choices in an original, H", *mean("leave_mass"), "sum of 1 - probability"],
-        [f"{draws} per original", *mean("draws"), found.protocol],
-        ["tokens", _total(found.tokens(before)), _total(found.tokens()), "originals and pilot too"],
+        [f"{draws} per original", *mean("draws"), over],
+        ["tokens", _total(found.tokens(before)), _total(found.tokens()), "of the whole run"],
         ["tokens per second", "", _short(found.tokens_per_second), found.device],
         ["seconds", "", _total(found.seconds), f"{found.seconds_before:.1f} s of them to begin"],
         ["half-width", *mean("half_width"), _kind(found)],
@@ -134,7 +135,10 @@ def _kind(found: Estimate) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3f}" if value < 100 else f"{value:.0f}"
+    """Give three digits or more, and no zeros that say nothing."""
+    if value == 0 or value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.3g}"
 
 
 def _total(total: Total) -> str:

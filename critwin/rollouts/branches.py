@@ -30,8 +30,8 @@ from critwin.rollouts.chernoff import form_interval
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_BLOCK = 24
-"""Neighbouring positions whose intervals are computed together: few tokens bear on them."""
+_BLOCK = 48
+"""Neighbouring choices whose intervals are computed together: few tokens bear on them."""
 
 _NEGLECTED = 2e-4
 """Weight of far tokens that enters an interval with [0, 1] in place of what was drawn there."""
@@ -238,14 +238,22 @@ class BranchCurve(ForkCurve):
         joint: bool = False,
     ) -> tuple[Floats, Floats]:
         """Give the interval of each difference, with rollouts that bear on both positions once."""
-        first, last = np.asarray(start, np.int64), np.asarray(end, np.int64)
-        weights = curve_weights(self.forks.probability)
-        stay = stay_probability(self.forks.probability) * self.own
-        distinct, back = np.unique(weights[last] - weights[first], axis=0, return_inverse=True)
-        comparisons = len(distinct) if joint else 1
-        lower, upper = _form_interval(self.forks, self.label, distinct, level, comparisons)
-        constant, back = stay[last] - stay[first], back.reshape(-1)
-        return np.clip(constant + lower[back], -1, 1), np.clip(constant + upper[back], -1, 1)
+        choice, after = _choices(self.forks.probability)
+        first, last = (after[np.asarray(at, np.int64)] for at in (start, end))
+        # equal pairs are computed once
+        pairs, back = np.unique(first * len(choice) + last, return_inverse=True)
+        one, other = np.divmod(pairs, len(choice))
+        comparisons = max(int((one != other).sum()), 1) if joint else 1
+        weights = curve_weights(self.forks.probability)[choice]
+        stay = stay_probability(self.forks.probability)[choice] * self.own
+        lower, upper = _form_interval(
+            self.forks, self.label, weights[other] - weights[one], level, comparisons
+        )
+        constant = stay[other] - stay[one]
+        return (
+            np.clip(constant + lower, -1, 1)[back.reshape(-1)],
+            np.clip(constant + upper, -1, 1)[back.reshape(-1)],
+        )
 
 
 def branch_curves(branches: Branches) -> list[BranchCurve]:
@@ -281,22 +289,33 @@ def branch_curves(branches: Branches) -> list[BranchCurve]:
     return curves
 
 
+def _choices(probability: Floats) -> tuple[Ints, Ints]:
+    """Give the positions 0..n before which the next token had alternatives, and n itself.
+
+    Returns:
+        Those positions, and for each position 0..n the entry of the first at or after it: with no
+        choice between them two positions have the same probability.
+    """
+    choice = np.append(np.flatnonzero(probability < 1), len(probability))
+    return choice, np.searchsorted(choice, np.arange(len(probability) + 1))
+
+
 def _levels(forks: StratifiedForks, label: str, weights: Floats) -> tuple[Floats, Floats]:
     """Give pointwise 95 % intervals at 0..n; far tokens of little weight may be anything."""
-    constant = stay_probability(forks.probability) * (label == forks.own)
-    lower, upper = constant.copy(), constant.copy()
-    for begin in range(0, len(weights), _BLOCK):
-        block = weights[begin : begin + _BLOCK]
-        largest = block.max(axis=0)
+    choice, after = _choices(forks.probability)
+    lower = (stay_probability(forks.probability) * (label == forks.own))[choice]
+    upper = lower.copy()
+    for begin in range(0, len(choice), _BLOCK):
+        rows = slice(begin, begin + _BLOCK)
+        block = weights[choice[rows]]
+        largest = block.max(axis=0, initial=0.0)
         order = np.argsort(largest, kind="stable")
         near = np.ones(len(largest), dtype=bool)
         near[order] = np.cumsum(largest[order]) > _NEGLECTED
-        distinct, back = np.unique(np.where(near, block, 0.0), axis=0, return_inverse=True)
-        low, high = _form_interval(forks, label, distinct, 0.95, 1)
-        back, rows = back.reshape(-1), slice(begin, begin + _BLOCK)
-        lower[rows] += low[back]
-        upper[rows] += high[back] + np.where(near, 0.0, block).sum(axis=1)
-    return np.clip(lower, 0, 1), np.clip(upper, 0, 1)
+        low, high = _form_interval(forks, label, np.where(near, block, 0.0), 0.95, 1)
+        lower[rows] += low
+        upper[rows] += high + np.where(near, 0.0, block).sum(axis=1)
+    return np.clip(lower, 0, 1)[after], np.clip(upper, 0, 1)[after]
 
 
 def _form_interval(

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 _RATES = (0.55, 1.0, 1.8)
 """Rates tried, in units of the best one of a normal band; any rate is valid."""
 
-_STEPS = 6
+_STEPS = 4
 _CELLS = 1_000_000
 """Cells of a row block: bounds memory, changes no number."""
 

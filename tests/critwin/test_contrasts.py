@@ -186,3 +186,18 @@ def test_rows_say_when_there_are_too_few_questions() -> None:
     ]
     assert "only 1 questions: too few to tell" in made[0]["note"]
     assert made[1]["estimate"] is None
+
+
+def test_the_papers_columns_and_answers_of_like_length() -> None:
+    rows = table(
+        [
+            *[("p", "c", False, 1), ("p", "a", False, 1), ("p", "c", True, 9), ("p", "a", True, 9)],
+            ("p", "c", False, 1),
+        ]
+    )
+    raw = {"accuracy_difference": "accuracy", "window_difference": "windows"}
+    found = contrasts(rows, [], raw=raw, threshold=0.5)
+    assert found["paper"] == {"dAcc": "accuracy", "dCW": "windows"}
+    # windows go with length alone: nothing is left within it; over all 1/2 - 1/3
+    assert found["longer"]["estimate"] == pytest.approx(0)
+    assert found["within_questions"]["estimate"] == pytest.approx(1 / 6)

@@ -21,12 +21,13 @@ ORIGINALS = pd.DataFrame({"original_id": ["a", "b", "c"], "problem_id": ["p", "p
 
 
 def summary_of(*verdicts: Verdict) -> dict[str, Any]:
-    summary: dict[str, Any] = {"headline": [{"name": "accuracy without less"}, {"name": "last"}]}
+    kept = {"name": "agreement with nothing kept, right"}
+    summary: dict[str, Any] = {"headline": [kept, {"name": "last"}]}
     add_verdicts(summary, ORIGINALS, verdicts_table(verdicts).to_pandas())
     return summary
 
 
-def test_shares_of_verdicts_stand_before_the_contrast() -> None:
+def test_shares_of_verdicts_stand_after_the_contrasts() -> None:
     none = replace(BASE, original_id="b", verdict="none", windows=0, change_upper=0.4)
     open_ = replace(BASE, original_id="c", verdict="undecided", windows=0)
     fall = replace(BASE, direction="fall")
@@ -39,7 +40,7 @@ def test_shares_of_verdicts_stand_before_the_contrast() -> None:
     assert summary["verdicts"]["falls"] == 1
     names = [row["name"] for row in summary["headline"]]
     assert names[0] == "certainly with a window"
-    assert names[3:] == ["accuracy without less", "last"]
+    assert names[3:] == ["agreement with nothing kept, right", "last"]
     assert summary["headline"][0]["note"].startswith("a rise above 0.5 over at most 10 tokens")
 
 
