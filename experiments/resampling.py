@@ -150,10 +150,7 @@ class Resampling(ABC):
         """Resample block after block of problems; give the number of blocks."""
         drawn, blocks = self._blocks(directory, parts)
         uncounted = dict(enumerate(blocks))
-        left = Remaining(
-            [self._expected_tokens(drawn.slice(b.start, len(b))) for b in blocks],
-            rate=_tokens_per_second(directory, drawn, parts),
-        )
+        left = Remaining([self._expected_tokens(drawn.slice(b.start, len(b))) for b in blocks])
 
         def count() -> int:
             """Count the parts that came since the last time, whoever made them."""
@@ -167,11 +164,11 @@ class Resampling(ABC):
 
         # parts of earlier starts are counted first, so that what is told is about the whole run
         telling.progress.begin("resamples", drawn.num_rows, unit="originals", done=count())
-        telling.progress.remaining(left.seconds())
+        left.tell(telling.progress)
         for i in undone_parts(directory, self.tables, len(blocks)):
             self._make(directory, i, drawn.slice(blocks[i].start, len(blocks[i])))
             fresh = count()
-            telling.progress.remaining(left.seconds())
+            left.tell(telling.progress)
             telling.tell(fresh)
         if uncounted:
             telling.tell(count())
@@ -293,24 +290,26 @@ class Remaining:
 
     Attributes:
         expected: Expected tokens of each block.
-        rate: Expected tokens per second, until a block is done.
     """
 
     expected: Sequence[float]
-    rate: float
     _seconds: dict[int, float] = field(default_factory=dict)
 
     def done(self, block: int, seconds: float) -> None:
         """Count a block as done; what it took replaces what was thought."""
         self._seconds[block] = seconds
 
-    def seconds(self) -> float:
-        """Give the seconds left."""
+    def seconds(self) -> float | None:
+        """Give the seconds left; None before a block is done, whose speed tells of the others."""
         left = sum(tokens for i, tokens in enumerate(self.expected) if i not in self._seconds)
         known = sum(self.expected[i] for i in self._seconds)
-        took = sum(self._seconds.values())
-        rate = known / took if known > 0 and took > 0 else self.rate
-        return left / max(rate, 1e-9)
+        return left / known * sum(self._seconds.values()) if known > 0 else None
+
+    def tell(self, progress: Progress) -> None:
+        """Show them where they are known."""
+        seconds = self.seconds()
+        if seconds is not None:
+            progress.remaining(seconds)
 
 
 @dataclass
@@ -362,13 +361,6 @@ class _Telling:
             told["half_width"] = sum(self.half_widths) / len(self.half_widths)
         self.tracker.log(told)
         self.progress.advance(fresh, **{"tokens/s": self.tokens / self.seconds})
-
-
-def _tokens_per_second(directory: RunDirectory, originals: pa.Table, parts: int) -> float:
-    """Give the speed at which the originals were drawn."""
-    notes = [directory.notes("originals", i) for i in range(parts)]
-    seconds = sum(note["seconds"] - note.get("loading", 0.0) for note in notes)
-    return sum(map(len, originals["token_ids"].to_pylist())) / max(seconds, 1e-9)
 
 
 def _shared_characters(kept: str, original: str, resample: str) -> int:
