@@ -41,7 +41,7 @@ class Rehearsal:
             wanted, standings = missing(self.sweep)
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for heading in ("state", "run", "cell"):
-            table.add_column(heading, overflow="fold")
+            table.add_column(heading, overflow="fold", no_wrap=heading in ("state", "run"))
         for heading in ("job", "tokens", "time"):
             table.add_column(heading, justify="right")
         places = self._places(wanted)

@@ -108,7 +108,8 @@ def show(out: Console, standings: Sequence[Standing]) -> None:
     """Print a table of runs, and how many are where."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("state", "run", "cell", "progress"):
-        table.add_column(heading, overflow="fold")
+        # a run's name stays whole, so that it can be copied
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("state", "run"))
     for heading in ("tokens/s", "left"):
         table.add_column(heading, justify="right")
     for each in standings:
