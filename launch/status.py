@@ -114,20 +114,26 @@ def show(out: Console, standings: Sequence[Standing]) -> None:
         table.add_column(heading, justify="right")
     for each in standings:
         table.add_row(*_row(each))
-        if each.error:
-            table.add_row("", "", Text(printable(each.error), style="red"), "", "", "")
     out.print(table)
+    for each in standings:
+        if each.error:
+            # on a line of its own that nothing folds: it is read by people and searched by scripts
+            line = f"{_name(each)}: {printable(each.error)}"
+            out.print(Text(line, style="red"), soft_wrap=True)
     counts = Counter(each.state for each in standings)
     parts = [f"{counts[state]} {state}" for state in get_args(State) if counts[state]]
     out.print(Text(f"{len(standings)} runs: {', '.join(parts)}"))
+
+
+def _name(each: Standing) -> str:
+    return min(str(each.directory), os.path.relpath(each.directory), key=len)
 
 
 def _row(each: Standing) -> list[Text]:
     progress = f"{each.stage} {each.done}/{each.total} {each.unit}" if each.done is not None else ""
     speed = "" if each.tokens_per_second is None else f"{each.tokens_per_second:.0f}"
     left = "" if each.seconds_left is None else duration(each.seconds_left)
-    run = min(str(each.directory), os.path.relpath(each.directory), key=len)
-    cells = [each.state, run, " ".join(each.overrides), progress, speed, left]
+    cells = [each.state, _name(each), " ".join(each.overrides), progress, speed, left]
     row = [Text(printable(cell)) for cell in cells]
     row[0].stylize(STYLES[each.state])
     return row
