@@ -77,12 +77,14 @@ class Problem:
         question: The question as a person would read it, without any prompt around it.
         truth: The reference answer, canonical text; None where there is none.
         branches: Branches planted by a generator, for checking measured windows; else empty.
+        system: System message that belongs to this problem, before that of the prompt; else None.
     """
 
     problem_id: str
     question: str
     truth: str | None
     branches: tuple[PlantedBranch, ...] = field(default=())
+    system: str | None = None
 
 
 def problems_table(problems: Sequence[Problem]) -> pa.Table:
@@ -103,6 +105,7 @@ def read_problems(table: pa.Table) -> list[Problem]:
                 )
                 for branch in row["branches"]
             ),
+            system=row["system"],
         )
         for row in table.to_pylist()
     ]

@@ -50,6 +50,7 @@ class PromptTemplate:
             )
 
     def render(self, problem: Problem) -> Prompt:
-        """Put a problem's question into the template."""
+        """Put a problem's question into the template; its own system message comes first."""
         user = self.template.replace(QUESTION, problem.question)
-        return Prompt(user=user, system=self.system, prefix=self.prefix)
+        system = "\n".join(part for part in (problem.system, self.system) if part) or None
+        return Prompt(user=user, system=system, prefix=self.prefix)

@@ -33,6 +33,8 @@ class Drawing:
         feature: Gives the labels.
         per_problem: Originals drawn per problem.
         seed: Folded over identities before it reaches the sampler.
+        prefixed: Whether labels are read off the prompt's prefix and the text together: what was put
+            into the model's mouth counts as said.
     """
 
     sampler: TextSampler
@@ -41,6 +43,7 @@ class Drawing:
     feature: Feature
     per_problem: int
     seed: int
+    prefixed: bool = False
 
     def carry_out(
         self,
@@ -82,7 +85,8 @@ class Drawing:
 
     def draw(self, block: Sequence[Problem]) -> pa.Table:
         """Draw and label the originals of some problems; give their rows of the originals table."""
-        starts = self.sampler.start([self.prompt.render(problem) for problem in block])
+        prompts = [self.prompt.render(problem) for problem in block]
+        starts = self.sampler.start(prompts)
         replicates = range(self.per_problem)
         seeds = [
             [fold_in(self.seed, problem.problem_id, "original", r) for r in replicates]
@@ -90,9 +94,10 @@ class Drawing:
         ]
         drawn = self.sampler.resample(starts, seeds=seeds)
         rows = []
-        for problem, own, own_seeds in zip(block, drawn, seeds, strict=True):
+        for problem, prompt, own, own_seeds in zip(block, prompts, drawn, seeds, strict=True):
             truth = self.feature.truth(problem)
-            labels = self.feature.labels([x.text for x in own], problem)
+            said = prompt.prefix if self.prefixed else ""
+            labels = self.feature.labels([said + x.text for x in own], problem)
             for r, (x, label) in enumerate(zip(own, labels, strict=True)):
                 rows.append(
                     {
