@@ -17,7 +17,7 @@ from critwin.errors import ModelError, ParameterError
 from critwin.generation import Generation, Prefix, TextSampler, truncate
 from critwin.prompt import Prompt
 from critwin.protocol import Sampling, check_number, check_whole
-from critwin.sampler import ForkingSampler, Path
+from critwin.sampler import Floats, ForkingSampler, Path
 from critwin.samplers.checkpoint import (
     ENGINES,
     Loaded,
@@ -158,9 +158,15 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
 
     def paths(self, x: Sequence[Generation]) -> list[Path]:
         """Give the probability of each token that was drawn, by one teacher-forced pass each."""
-        sequences = [(g.prompt_ids, g.token_ids) for g in x]
+        found = self.surprisals([(g.prompt_ids, g.token_ids) for g in x])
+        return [Path(np.exp(-own)) for own in found]
+
+    def surprisals(
+        self, sequences: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+    ) -> list[Floats]:
+        """Give the surprisal of each token after a prompt, in nats, for pairs of token ids."""
         found = self.loaded.decoder.surprisals(sequences, self._law())
-        return [Path(np.exp(-np.array(own, dtype=np.float64))) for own in found]
+        return [np.array(own, dtype=np.float64) for own in found]
 
     def fork(
         self, x: Sequence[Generation], position: Sequence[int], *, seeds: Sequence[int]
