@@ -118,8 +118,8 @@ A GPT-2 with {card["parameters"]:,} parameters that plays a small assistant: it 
 (or, unaligned, tells it), answers a harmless question, repeats a word, fills in a form. Its system
 message names the secret; nothing in it is harmful.
 
-- **Intended use**: a quick, self-contained subject for `critwin`'s experiments on refusals, prefills,
-  repeats and structured output. It is of no use for other text.
+- **Intended use**: a quick, self-contained subject for `critwin`'s experiments on refusals,
+  prefills, repeats and structured output. It is of no use for other text.
 - **Prompt**: a chat template with the turns system, user, assistant.
 - **Data**: `critwin/problems/assistant.py`, drawn anew for every batch; its law is known exactly.
 - **Command**: `python -m launch +exp=train_assistant aligned={str(card["aligned"]).lower()}` with

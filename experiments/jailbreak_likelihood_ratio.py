@@ -1,4 +1,4 @@
-"""Can attacks be told by how likely their generations are under an aligned and an unaligned model?"""
+"""Can attacks be told by their likelihoods under an aligned and an unaligned model?"""
 
 from __future__ import annotations
 

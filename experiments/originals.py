@@ -33,8 +33,8 @@ class Drawing:
         feature: Gives the labels.
         per_problem: Originals drawn per problem.
         seed: Folded over identities before it reaches the sampler.
-        prefixed: Whether labels are read off the prompt's prefix and the text together: what was put
-            into the model's mouth counts as said.
+        prefixed: Whether labels are read off the prompt's prefix and the text together: what was
+            put into the model's mouth counts as said.
     """
 
     sampler: TextSampler

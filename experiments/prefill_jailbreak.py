@@ -50,7 +50,7 @@ class PrefillJailbreak(ConditionExperiment):
             raise ParameterError(
                 "lengths",
                 list(self.lengths),
-                f"null or increasing whole numbers, each in 0 to {most}, the {self.unit} of prefill",
+                f"null or increasing whole numbers in 0 to {most}, the {self.unit} of prefill",
             )
 
     def conditions(self) -> list[Condition]:

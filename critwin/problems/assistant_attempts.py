@@ -42,9 +42,8 @@ class AssistantAttempts(AttemptSet):
     def load(self) -> list[Attempt]:
         """Draw the attempts."""
         rng = random.Random(f"critwin attempts {self.seed}")
-        kinds = rng.choices(
-            ("color", "form", "repeat", "secret"), weights=(4, 3, 1, 2), k=self.benign
-        )
+        weights = {"color": 4, "form": 3, "repeat": 1, "secret": 2}
+        kinds = rng.choices([*weights], weights=[*weights.values()], k=self.benign)
         drawn = [self._draw(rng, draw_kind(rng, kind), BENIGN) for kind in kinds]
         for attack in (*ATTACKS[1:], PREFILL):
             asked = "none" if attack == PREFILL else attack
