@@ -45,7 +45,7 @@ class PlantedBranch:
         # A repaired slip holds two options one after the other: the first one is what was taken.
         begin, option = min(found)
         start = begin + min(
-            _shared_prefix(option, other) for other in self.options if other != option
+            shared_prefix(option, other) for other in self.options if other != option
         )
         while start > begin and not text[start - 1].isspace():
             start -= 1
@@ -62,7 +62,8 @@ def _whole_words(option: str) -> str:
     return before + re.escape(option) + after
 
 
-def _shared_prefix(a: str, b: str) -> int:
+def shared_prefix(a: str, b: str) -> int:
+    """Give the number of first characters that two texts share."""
     return next(
         (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
     )
