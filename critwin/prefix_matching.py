@@ -54,8 +54,8 @@ class ChoiceTimes:
         before: Last number of characters after which nothing of the choice is seen.
         after: First number of characters after which all generations that begin so made the same
             choice; at most the end of what stands in the blank.
-        alive: Values that the blank has among generations that begin like the original up to
-            `before`, the most frequent first.
+        alive: Values that the blank has in the original and in generations that begin like it up
+            to `before`, the most frequent first.
     """
 
     choice: Choice
@@ -106,9 +106,10 @@ def choice_times(
         differing = shared[values != choice.value]
         # the last position at which some generation that begins so chose otherwise, plus one
         after = int(min(max(choice.start, differing.max(initial=-1) + 1), choice.end))
-        names, counts = np.unique(values[shared >= choice.start].astype(str), return_counts=True)
+        reached = [choice.value, *values[shared >= choice.start].astype(str)]
+        names, counts = np.unique(reached, return_counts=True)
         alive = tuple(str(name) for name in names[np.argsort(-counts, kind="stable")])
-        times.append(ChoiceTimes(choice, choice.start, after, alive or (choice.value,)))
+        times.append(ChoiceTimes(choice, choice.start, after, alive))
     return times
 
 
