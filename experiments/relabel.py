@@ -100,8 +100,7 @@ class Relabel(Experiment):
         for name, table in tables.items():
             directory.write(name, table)
         tracker.log({"problems_done": len(problems), "texts": tables["resamples"].num_rows})
-        seconds = {"labels": time.perf_counter() - began}
-        seconds["analysis"] = analyse(
-            directory, protocol=self.source.protocol, rule=self.window, progress=progress
-        )
-        return Accounts(seconds=seconds)
+        labelled = time.perf_counter()
+        analyse(directory, protocol=self.source.protocol, rule=self.window, progress=progress)
+        analysed = time.perf_counter()
+        return Accounts(seconds={"labels": labelled - began, "analysis": analysed - labelled})
