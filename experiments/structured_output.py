@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from critwin.claimed_parts import undone_parts
 from critwin.curve import read_curves
@@ -24,29 +25,19 @@ from critwin.structured_choices import (
     staircase,
 )
 from experiments.experiment import Accounts
-from experiments.llm_math import LlmMath
+from experiments.originals import problem_blocks
+from experiments.text_windows import TextWindows
 from experiments.tracker import Progress, Tracker
 
 GENERATIONS_PER_PART = 512
 """Generations drawn and written together; fixed, so that a restart meets the same parts."""
 
-GENERATIONS = pa.schema(
-    [
-        ("problem_id", pa.string()),
-        ("replicate", pa.int32()),
-        ("text", pa.string()),
-        ("label", pa.string()),
-        ("tokens_generated", pa.int32()),
-        ("seed", pa.int64()),
-    ]
-)
-
 
 @dataclass(frozen=True, kw_only=True)
-class StructuredOutput(LlmMath):
+class StructuredOutput(TextWindows):
     """Find the windows of structured answers by forks, and by prefixes as the paper did.
 
-    The fields are those of `LlmMath`, whose `feature` has to be a structured choice, and one more.
+    The `feature` has to be a structured choice.
 
     Attributes:
         generations: Whole generations of each problem, among which those that begin like an
@@ -60,11 +51,6 @@ class StructuredOutput(LlmMath):
 
     name: ClassVar[str] = "structured_output"
 
-    @property
-    def products(self) -> tuple[str, ...]:
-        """What the main job makes, generations and choices."""
-        return (*super().products, "generations.parquet", "choices.parquet")
-
     def check(self) -> None:
         """Refuse features without blanks."""
         super().check()
@@ -75,56 +61,51 @@ class StructuredOutput(LlmMath):
         if type(self.generations) is not int or self.generations < 1:
             raise ParameterError("generations", self.generations, "a whole number >= 1")
 
-    def run(
-        self, directory: RunDirectory, *, tracker: Tracker, progress: Progress
-    ) -> Accounts | None:
-        """Draw generations, do the main job, then put both beside each other."""
-        generations, seconds = self._generations(directory, progress)
-        accounts = super().run(directory, tracker=tracker, progress=progress)
-        self._choices(directory, generations)
-        if accounts is not None:
-            accounts.tokens_generated += int(generations["tokens_generated"].sum())
-            accounts.seconds["generations"] = seconds
+    @property
+    def products(self) -> tuple[str, ...]:
+        """What the main job makes, and the choices."""
+        return (*super().products, "choices.parquet")
+
+    @property
+    def _drawn(self) -> tuple[str, ...]:
+        return (*super()._drawn, "generations")
+
+    def _draw(self, directory: RunDirectory, tracker: Tracker, progress: Progress) -> Accounts:
+        accounts = super()._draw(directory, tracker, progress)
+        tokens, seconds = self._generations(directory, progress)
+        accounts.tokens_generated += tokens
+        accounts.seconds["generations"] = seconds
         return accounts
 
-    def _generations(
-        self, directory: RunDirectory, progress: Progress
-    ) -> tuple[pd.DataFrame, float]:
-        if directory.has("generations"):
-            return directory.read("generations").to_pandas(), 0.0
-        size = max(1, GENERATIONS_PER_PART // self.generations)
-        blocks = [self.problems[i : i + size] for i in range(0, len(self.problems), size)]
+    def _analyse(self, directory: RunDirectory, progress: Progress) -> None:
+        super()._analyse(directory, progress)
+        self._choices(directory, directory.read("generations").to_pandas())
+
+    def _generations(self, directory: RunDirectory, progress: Progress) -> tuple[int, float]:
+        """Write the generations that are not there yet; give their tokens and seconds."""
+        blocks = problem_blocks(len(self.problems), self.generations, GENERATIONS_PER_PART)
+        drawing = replace(
+            self._drawing(),
+            per_problem=self.generations,
+            seed=fold_in(self.seed, "generations"),
+        )
         done = sum(len(b) for i, b in enumerate(blocks) if directory.has_part("generations", i))
         total = len(self.problems) * self.generations
         progress.begin("generations", total, unit="answers", done=done * self.generations)
-        sampler = self.model.with_sampling(self.sampler)
         for i in undone_parts(directory, ["generations"], len(blocks)):
-            began, rows = time.perf_counter(), []
-            starts = sampler.start([self.prompt.render(problem) for problem in blocks[i]])
-            seeds = [
-                [
-                    fold_in(self.seed, problem.problem_id, "generation", r)
-                    for r in range(self.generations)
-                ]
-                for problem in blocks[i]
-            ]
-            drawn = sampler.resample(starts, seeds=seeds)
-            for problem, own, own_seeds in zip(blocks[i], drawn, seeds, strict=True):
-                labels = self.feature.labels([x.text for x in own], problem)
-                for r, (x, label, seed) in enumerate(zip(own, labels, own_seeds, strict=True)):
-                    rows.append((problem.problem_id, r, x.text, label, len(x.token_ids), seed))
-            columns = dict(zip(GENERATIONS.names, zip(*rows, strict=True), strict=True))
-            table = pa.table(
-                {name: list(values) for name, values in columns.items()}, schema=GENERATIONS
-            )
+            began = time.perf_counter()
+            rows = drawing.draw([self.problems[k] for k in blocks[i]])
+            kept = rows.select(["problem_id", "replicate", "text", "label", "seed"])
+            tokens = pc.list_value_length(rows["token_ids"])
             notes = {"seconds": time.perf_counter() - began}
+            table = kept.append_column("tokens_generated", tokens)
             directory.write_part("generations", i, table, notes=notes)
             progress.advance(len(rows))
         progress.end()
         seconds = sum(directory.notes("generations", i)["seconds"] for i in range(len(blocks)))
         order = ("problem_id", "replicate")
-        table = directory.assemble("generations", len(blocks), sort_by=order)
-        return table.to_pandas(), seconds
+        generations = directory.assemble("generations", len(blocks), sort_by=order)
+        return pc.sum(generations["tokens_generated"]).as_py(), seconds
 
     def _choices(self, directory: RunDirectory, generations: pd.DataFrame) -> None:
         assert isinstance(self.feature, StructuredChoice)  # `check` refuses others
