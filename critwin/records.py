@@ -38,8 +38,13 @@ PROBLEMS = pa.schema(
                 )
             ),
         ),
+        ("options", pa.list_(pa.string())),  # what may be chosen from; empty: free answer
+        ("category", pa.string()),
     ]
 )
+
+ADDED = {"problems": frozenset({"options", "category"})}
+"""Columns that runs of earlier versions lack."""
 
 ORIGINALS = pa.schema(
     [
