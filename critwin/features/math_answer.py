@@ -17,8 +17,8 @@ from critwin.problem import Problem
 PLAIN_INTEGER = re.compile(r"[:\s]*(-?\d{1,15})\s*(?:$|[.;!?](?:\s|$)|,\s+[A-Za-z])")
 """A whole number that nothing but the end of a clause follows."""
 
-WORDS = re.compile(r"[\w\s.%/:-]+")
-"""A reference answer without formulas."""
+WORDS = re.compile(r"[\s.,/:-]*\d[\d\s.,/:-]*(?:%|[A-Za-z]{3,}|$)[\w\s.%/:-]*")
+"""A bare answer that is a number with words or a percent sign behind it."""
 
 MOST_COMPARED = 40
 """Answers to one problem that are compared in pairs."""
@@ -40,7 +40,8 @@ class MathAnswer(AnswerFeature):
     Whole numbers are read directly; everything else goes through math-verify, in processes of its
     own with a time limit: an answer that takes longer is unscored. Rational numbers are labelled by
     their exact value, so `0.5`, `1/2` and `\frac12` agree, and formulas by a normal form; an answer
-    that math-verify holds equal to the reference answer gets the reference's label.
+    that math-verify holds equal to the reference answer (decimals to six places, with or without a
+    percent sign) gets the reference's label.
 
     Attributes:
         anywhere: Where no answer is announced, take the last number or formula of the text. Off,
@@ -96,8 +97,9 @@ class MathAnswer(AnswerFeature):
     def conflicts(self, texts: Sequence[str], problem: Problem) -> list[Conflict]:
         """Compare answers that are written differently, in pairs, with math-verify.
 
-        One text stands for each canonical form; rational numbers are compared with nothing, they
-        are equal where they are the same. At most `MOST_COMPARED` forms are looked at.
+        One text stands for each canonical form. Two rational numbers are compared only where they
+        have one label: the grader held both equal to the reference, as it does with `28%`, `28`
+        and `0.28`. At most `MOST_COMPARED` forms are looked at.
         """
         reference = _reference(problem)
         answers = {text: self._announced(text) for text in dict.fromkeys(texts)}
@@ -112,7 +114,7 @@ class MathAnswer(AnswerFeature):
         pairs = [
             (a, b)
             for (one, a), (other, b) in itertools.combinations(chosen, 2)
-            if not (_is_number(one) and _is_number(other))
+            if a[1] == b[1] or not (_is_number(one) and _is_number(other))
         ]
         asked = [["equal", x[0], y[0]] for a, b in pairs for x, y in ((a, b), (b, a))]
         replies = iter(grading_pool().ask(asked) if asked else [])
@@ -144,9 +146,7 @@ def _label(reading: Reading | None, truth: str | None) -> str:
     if reading is None or reading[0] is None:
         return UNSCORED
     label, same = reading
-    if truth is not None and same and not (_is_number(label) and _is_number(truth)):
-        return truth
-    return label
+    return truth if truth is not None and same else label
 
 
 def _read(questions: Iterable[Question]) -> dict[Question, Reading]:
