@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
+from critwin.asking import check_asking
 from critwin.errors import ParameterError, ProblemError
 from critwin.feature import Feature
 from critwin.generation import TextSampler
@@ -74,6 +75,7 @@ class LlmMath(Experiment):
             self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
+        check_asking(self.feature, self.model)
         if isinstance(self.sampler, ForkProtocol):
             forking(self.model)
         self.window.check(self.sampler)

@@ -15,7 +15,10 @@ _LETTER = rf"{_OPEN}{_WORD}{_OPEN}(?P<letter>[A-Za-z])(?![A-Za-z0-9'’])"  # no
 _IS = r"(?:\s*(?:is|would\s+be|will\s+be|must\s+be|should\s+be|has\s+to\s+be|=|:|：)\s*)"  # noqa: RUF001
 _ADVERB = r"(?:therefore|thus|hence|clearly|most\s+likely|probably|definitely|indeed)?[\s,:]*"
 _NOUN = r"(?:answer|option|choice|conclusion|inference|response|selection)"
-_SUBJECT = rf"\b{_NOUN}s?(?:\s*\*\*)?(?:\s+(?!is\b|would\b|will\b|must\b|should\b|not\b)[^\s.!?:]+){{0,8}}?"
+_SUBJECT = (
+    rf"\b{_NOUN}s?(?:\s*\*\*)?"
+    r"(?:\s+(?!is\b|would\b|will\b|must\b|should\b|not\b)[^\s.!?:]+){0,8}?"
+)
 
 STATEMENTS = tuple(
     re.compile(pattern, re.I)
@@ -39,10 +42,11 @@ STATEMENTS = tuple(
 """Ways to state an answer; which one does not matter, the last in the text counts."""
 
 _NOT = re.compile(rf"{_SUBJECT}{_IS}?\s*(?:\*\*)?\s*(?:is\s+)?(?:not|never)\b", re.I)
-_ALONE = re.compile(rf"\s*{_WORD}{_OPEN}(?P<letter>[A-Z])(?:[)\]}}*`'\"”’.]|\s)*(?:[.):]\s.*)?", re.S)  # noqa: RUF001
-_LAST_LINE = re.compile(
-    r"(?:^|\n)\s*(?:\*\*)?[(\[]?(?P<letter>[A-Z])[)\].]?(?:\*\*)?[.]?\s*$"
+_ALONE = re.compile(
+    rf"\s*{_WORD}{_OPEN}(?P<letter>[A-Z])(?:[)\]}}*`'\"”’.]|\s)*(?:[.):]\s.*)?",  # noqa: RUF001
+    re.S,
 )
+_LAST_LINE = re.compile(r"(?:^|\n)\s*(?:\*\*)?[(\[]?(?P<letter>[A-Z])[)\].]?(?:\*\*)?[.]?\s*$")
 _ENDING = re.compile(r"[(\[]\s*(?P<letter>[A-Z])\s*[)\]](?:\*\*)?\s*[.!]?\s*$")
 _NAMED = re.compile(
     r"\b(?:is|are|be|of|with|as|as an?|in|by|to|called|through|from|for|on|at)\s+"

@@ -34,10 +34,7 @@ class Correctness(Feature):
         """Give `right`, `wrong` or `UNSCORED` for texts about several problems."""
         truths = [self.of.truth(problem) for _, problem in batches]
         return [
-            [
-                a if a == UNSCORED else UNSCORED if truth is None else RIGHT if a == truth else WRONG
-                for a in answers
-            ]
+            [_judged(answer, truth) for answer in answers]
             for truth, answers in zip(truths, self.of.labels_of(batches), strict=True)
         ]
 
@@ -56,3 +53,9 @@ class Correctness(Feature):
     def conflicts(self, texts: Sequence[str], problem: Problem) -> list[Conflict]:
         """Give the conflicts of the other feature."""
         return self.of.conflicts(texts, problem)
+
+
+def _judged(answer: str, truth: str | None) -> str:
+    if UNSCORED in (answer, truth) or truth is None:
+        return UNSCORED
+    return RIGHT if answer == truth else WRONG

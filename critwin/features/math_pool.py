@@ -119,9 +119,7 @@ class Process:
                 if not piece:
                     raise EOFError
                 self._read += piece
-            elif (
-                _used(watched) - used > processor_seconds or time.monotonic() - began > seconds
-            ):
+            elif _used(watched) - used > processor_seconds or time.monotonic() - began > seconds:
                 raise TimeoutError
         line, _, self._read = self._read.partition(b"\n")
         return json.loads(line)

@@ -25,8 +25,11 @@ _CONCLUDES = re.compile(
 )
 _STATES = re.compile(r"(?:\b(?:is|are|equals)\b|:)\s+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n\s*\n")
-_FORMULA = re.compile(r"\s*(?:\$[^$]+\$|\\\((?:(?!\\\)).)+\\\)|\\\[(?:(?!\\\]).)+\\\]"
-                      r"|-?[\d.,/]+)\s*\.?\s*$", re.S)
+_FORMULA = re.compile(
+    r"\s*(?:\$[^$]+\$|\\\((?:(?!\\\)).)+\\\)|\\\[(?:(?!\\\]).)+\\\]"
+    r"|-?[\d.,/]+)\s*\.?\s*$",
+    re.S,
+)
 _VALUE = re.compile(r"^(?:[$\\(\[{+-]|[\d.]).*", re.S)
 _END = (".", "$", "}", ")", "]", "!", "²", "³", "%")
 

@@ -25,7 +25,8 @@ class MultipleChoice(AnswerFeature):
     def __post_init__(self) -> None:
         super().__post_init__()
         if type(self.n_options) is not int or not 2 <= self.n_options <= len(LETTERS):
-            raise ParameterError("n_options", self.n_options, f"a whole number, 2 to {len(LETTERS)}")
+            allowed = f"a whole number, 2 to {len(LETTERS)}"
+            raise ParameterError("n_options", self.n_options, allowed)
 
     def labels(self, texts: Sequence[str], problem: Problem) -> list[str]:
         """Give the letter of each text, `UNSCORED` where it states none."""

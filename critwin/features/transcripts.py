@@ -26,5 +26,5 @@ def last_turn(text: str) -> str:
     if turns:
         text = text[turns[-1].end() :]
     text = _END.sub("", text, count=1)
-    thought, mark, said = text.rpartition(THOUGHT)
+    _, mark, said = text.rpartition(THOUGHT)
     return said if mark and said.strip() else text

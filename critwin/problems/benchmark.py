@@ -11,6 +11,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -74,6 +75,16 @@ class Benchmark(ProblemSet):
         Raises:
             ProblemError: The source is empty, or a record is malformed; the message names it.
         """
+        return list(self._loaded)
+
+    def fingerprint(self) -> str:
+        """Hash the problems that are taken."""
+        lines = [json.dumps([p.question, p.truth, p.options]) for p in self._loaded]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @cached_property
+    def _loaded(self) -> tuple[Problem, ...]:
+        """The chosen problems, read once."""
         by_id: dict[str, Problem] = {}
         for problem in self._read():
             known = by_id.get(problem.problem_id)
@@ -85,12 +96,7 @@ class Benchmark(ProblemSet):
         problems = sorted(
             by_id.values(), key=lambda p: (fold_in(self.seed, p.question, *p.options), p.problem_id)
         )
-        return problems[: self.limit]
-
-    def fingerprint(self) -> str:
-        """Hash the problems that are taken."""
-        lines = [json.dumps([p.question, p.truth, p.options]) for p in self.load()]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return tuple(problems[: self.limit])
 
     def _read(self) -> Iterator[Problem]:
         if self.path is not None:

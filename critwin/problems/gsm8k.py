@@ -38,6 +38,4 @@ class Gsm8k(Benchmark):
         _, mark, truth = answer.rpartition("####")
         if not mark or not truth.strip():
             raise row.refuse(allowed)
-        return self._problem(
-            text_of(row, "question", allowed), truth.strip().replace(",", "")
-        )
+        return self._problem(text_of(row, "question", allowed), truth.strip().replace(",", ""))

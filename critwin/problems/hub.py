@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from critwin.errors import ParameterError, ProblemError
 from critwin.problems.reading import Row
 
+UNREADABLE = (OSError, ValueError, RuntimeError, KeyError)
+"""What `datasets` raises beside its own errors about what it cannot find or read."""
+
 
 def hub_rows(
     name: str, *, configs: Sequence[str | None], split: str, revision: str | None
@@ -32,7 +35,7 @@ def hub_rows(
         at = f"{name} ({', '.join(filter(None, (config, split, revision)))})"
         try:
             rows = datasets.load_dataset(name, config, split=split, revision=revision)
-        except (OSError, ValueError, RuntimeError, KeyError, datasets.exceptions.DatasetsError) as e:
+        except (*UNREADABLE, datasets.exceptions.DatasetsError) as e:
             (reason, *_) = str(e).strip().splitlines() or [type(e).__name__]
             raise ProblemError(
                 f"the data set {at} cannot be read ({reason}); allowed: a name, config, split and "

@@ -19,7 +19,7 @@ from critwin.problems.reading import Row, read_text
 RECORD = 8
 """Lines of a record: blank, gold letter, context, question, four options."""
 
-PRINTED = re.compile(r"\s*([A-D])(\s*[.?:,)、．]|\s)\s*(?=\S)")
+PRINTED = re.compile(r"\s*([A-D])(\s*[.?:,)、．]|\s)\s*(?=\S)")  # noqa: RUF001
 """The letter in front of an option: `A.`, `A?`, `A `."""
 
 
@@ -65,9 +65,7 @@ class LogiQa(Benchmark):
         options = texts_of(row, "options", allowed)
         return self._made(row, said, options, whole_of(row, "correct_option", allowed))
 
-    def _made(
-        self, row: Row, said: tuple[str, str], options: Sequence[str], gold: int
-    ) -> Problem:
+    def _made(self, row: Row, said: tuple[str, str], options: Sequence[str], gold: int) -> Problem:
         if len(options) != 4 or not all(option.strip() for option in options):
             raise row.refuse("four options, none blank")
         if not any(part.strip() for part in said):
@@ -84,18 +82,21 @@ def in_printed_order(options: Sequence[str]) -> tuple[str, ...]:
     printed letters, and none counts twice. Options without letters take those that are left.
     """
     found = [PRINTED.match(option) for option in options]
-    sure = [m[1] if m and m[2].strip() else None for m in found]
+    sure = [match[1] if match and match[2].strip() else None for match in found]
     letters = [
-        m[1] if m and (own or m[1] not in sure) else None
-        for m, own in zip(found, sure, strict=True)
+        match[1] if match and (own or match[1] not in sure) else None
+        for match, own in zip(found, sure, strict=True)
     ]
-    given = [letter for letter in letters if letter]
-    if len(given) != len(set(given)) or (len(given) == 1 and not any(sure)):
-        letters = list(sure) if len(set(filter(None, sure))) == len(list(filter(None, sure))) else []
-        letters = letters or [None] * len(options)
+    if not _distinct(letters) or (letters.count(None) == len(letters) - 1 and not any(sure)):
+        letters = list(sure) if _distinct(sure) else [None] * len(options)
     left = (letter for letter in LETTERS[: len(options)] if letter not in letters)
     by_letter = {}
     for option, letter, match in zip(options, letters, found, strict=True):
         text = option[match.end() :] if letter and match else option
         by_letter[letter or next(left)] = text.strip()
     return tuple(by_letter[letter] for letter in sorted(by_letter))
+
+
+def _distinct(letters: Sequence[str | None]) -> bool:
+    given = [letter for letter in letters if letter]
+    return len(given) == len(set(given))

@@ -44,7 +44,8 @@ def read_text(path: Path) -> str:
         content = path.read_bytes()
         content = gzip.decompress(content) if content.startswith(_GZIP) else content
     except (OSError, EOFError, zlib.error) as error:
-        raise ProblemError(f"{path} cannot be read ({error}); allowed: a file of problems") from None
+        allowed = "a file of problems"
+        raise ProblemError(f"{path} cannot be read ({error}); allowed: {allowed}") from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
