@@ -63,6 +63,16 @@ def check_asking(feature: Feature, sampler: TextSampler) -> None:
         raise ParameterError("feature.answer", "asked", why)
 
 
+def refuse_asking(feature: Feature, why: str) -> None:
+    """Refuse a feature that labels a model's reply to a question, where there is no model.
+
+    Raises:
+        ParameterError: It does.
+    """
+    if feature.follow_up(Problem("", "", None)) is not None:
+        raise ParameterError("feature.answer", "asked", f"text, because {why}")
+
+
 def label_samples(
     feature: Feature,
     batches: Sequence[tuple[Sequence[Generation], Problem]],
@@ -149,3 +159,10 @@ def draw_replies(
 
 def _whole(x: Generation) -> Prefix:
     return Prefix(x.prompt_ids, x.token_ids, x.surprisal)
+
+
+def draw_texts(sampler: TextSampler, prompts: Sequence[Prompt], tokens: int) -> list[str]:
+    """Give what a model says to prompts at temperature 0, in at most so many tokens."""
+    chosen = Sampling(temperature=0.0, max_new_tokens=tokens, repetition_penalty=1.0, stop=())
+    calm = sampler.with_sampling(chosen)
+    return [x.text for (x,) in calm.resample(calm.start(prompts), seeds=[[0]] * len(prompts))]

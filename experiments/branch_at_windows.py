@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 
+from critwin.asking import check_asking
 from critwin.branching import VOTES, budget_votes
 from critwin.branching_summary import branching_figure, summarise_votes
 from critwin.drawing import save
@@ -87,6 +88,7 @@ class BranchAtWindows(Experiment):
         except ParameterError as error:
             raise error.within("sampler") from None
         forking(self.model)
+        check_asking(self.feature, self.model)
         self.window.check(self.sampler)
         if not self.problems:
             raise ProblemError("the problem set is empty")

@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from critwin.asking import refuse_asking
 from critwin.errors import ParameterError, RolloutError
 from critwin.feature import UNSCORED, Feature
 from critwin.files import write_text
-from critwin.problem import Problem
 from critwin.records import RunDirectory
 from critwin.statistics import clustered_share, plain
 from critwin.verdicts_file import (
@@ -108,16 +108,6 @@ class GradeFile(Experiment):
         directory.write_json("summary", summary)
         tracker.log({"rows_done": len(rows), **summary["counts"]})
         return Accounts(seconds={"verdicts": time.perf_counter() - began})
-
-
-def refuse_asking(feature: Feature, why: str) -> None:
-    """Refuse a feature that labels a model's reply to a question, where there is no model.
-
-    Raises:
-        ParameterError: It does.
-    """
-    if feature.follow_up(Problem("", "", None)) is not None:
-        raise ParameterError("feature.answer", "asked", f"text, because {why}")
 
 
 def _summary(verdicts: Sequence[Mapping[str, Any]], *, rejected: int) -> dict[str, Any]:

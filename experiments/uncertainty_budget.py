@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
+from critwin.asking import check_asking
 from critwin.budget_figure import uncertainty_figure
 from critwin.budget_summary import summarise_budget
 from critwin.budget_tables import generator_shares, read_folds, shares_of, shares_table, studied
@@ -79,6 +80,7 @@ class UncertaintyBudget(Experiment):
         except ParameterError as error:
             raise error.within("sampler") from None
         forking(self.model)
+        check_asking(self.feature, self.model)
         if not self.problems:
             raise ProblemError("the problem set is empty")
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from critwin.features.free_text import normalised
 from critwin.features.transcripts import last_turn
 from critwin.problem import LETTERS
 
@@ -155,9 +156,3 @@ def _unannounced(text: str, letters: str, texts: Sequence[str]) -> str | None:
         if at >= 0 and (not words or rest.startswith(words)):
             named[letter] = match
     return next(iter(named)) if len(named) == 1 else None
-
-
-def normalised(text: str) -> str:
-    """Give words in lower case, without punctuation and articles."""
-    words = re.sub(r"[^\w\s]|_", " ", text.lower())
-    return " ".join(re.sub(r"\b(?:a|an|the)\b", " ", words).split())
