@@ -43,7 +43,7 @@ def page_data(
         originals: The originals table.
         curves: The curves table.
         windows: The windows table.
-        resamples: The resamples table; pilot forks are not shown.
+        resamples: The resamples table; pilot forks and direct answers are not shown.
         attribution: The attribution table of a run by forks.
         verdicts: The verdicts table.
 
@@ -54,7 +54,7 @@ def page_data(
         position a choice of continuations, and for forks the tokens with the largest jumps, by
         position.
     """
-    shown_draws = resamples[resamples["kind"] != "pilot"]
+    shown_draws = resamples[~resamples["kind"].isin(["pilot", "direct"])]
     tables = (curves, windows, shown_draws, curves.iloc[:0] if attribution is None else attribution)
     by_original = [_grouped(table) for table in tables]
     certain = {} if verdicts is None else verdict_texts(verdicts)

@@ -22,6 +22,7 @@ from critwin.records import RunDirectory
 _FIGURES = {
     "mean_curves": "Resamples that agree with the answer, over the share of it that is kept",
     "window_positions": "Where the windows fall",
+    "direct_answer": "Agreement with the final answer: resampled, and asked directly at the cut",
 }
 
 

@@ -32,6 +32,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
+from critwin.asking import check_asking
 from critwin.errors import ParameterError, ProblemError
 from critwin.feature import Feature
 from critwin.fork_folds import FoldedForks
@@ -108,6 +109,7 @@ class TextExperiment(Experiment):
             raise error.within("sampler") from None
         if isinstance(self.sampler, ForkProtocol | FoldedForks):
             forking(self.model)
+        check_asking(self.feature, self.model)
         if not self.problems:
             raise ProblemError("the problem set is empty")
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from critwin.samplers.checkpoint import (
     load,
     local_folder,
 )
+from critwin.samplers.conversation import follow_up_ids
 from critwin.samplers.token_law import Drawn, Request, TokenLaw
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
@@ -79,6 +80,7 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
     deterministic: bool = False
 
     execution = frozenset({"path", "device", "engine", "batch_size", "memory_gb"})
+    converses: ClassVar[bool] = True
     loaded_by = frozenset(
         {"path", "revision", "dtype", "device", "engine", "trust_remote_code", "deterministic"}
     )
@@ -133,6 +135,17 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
         """Render each prompt to token ids, once, by the chat template where there is one."""
         tokenizer = self.loaded.tokenizer
         return [Prefix(_render(tokenizer, prompt)) for prompt in prompts]
+
+    def follow_up(self, y: Sequence[Prefix], prompts: Sequence[Prompt]) -> list[Prefix | None]:
+        """Continue each conversation with a further turn of the user, by the chat template."""
+        loaded = self.loaded
+        asked = [
+            follow_up_ids(
+                loaded.tokenizer, (*p.prompt_ids, *p.token_ids), said, end_ids=loaded.end_ids
+            )
+            for p, said in zip(y, prompts, strict=True)
+        ]
+        return [Prefix(ids) if len(ids) < loaded.context else None for ids in asked]
 
     def resample(
         self, y: Sequence[Prefix], *, seeds: Sequence[Sequence[int]]
