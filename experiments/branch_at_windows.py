@@ -83,10 +83,10 @@ class BranchAtWindows(Experiment):
             allowed = "a non-empty list of increasing numbers, each >= 1"
             raise ParameterError("budgets", list(self.budgets), allowed)
         try:
-            self.model.with_sampling(self.sampler)
+            model = self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
-        forking(self.model)
+        forking(model)
         self.window.check(self.sampler)
         if not self.problems:
             raise ProblemError("the problem set is empty")

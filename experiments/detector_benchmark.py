@@ -117,11 +117,11 @@ class DetectorBenchmark(Experiment):
         if self.max_width < 1:
             raise ParameterError("max_width", self.max_width, "a number of tokens >= 1")
         try:
-            self.model.with_sampling(self.sampler)
+            model = self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
         if self.originals:
-            forking(self.model)
+            forking(model)
             if not self.problems:
                 raise ProblemError("the problem set is empty")
 

@@ -71,11 +71,11 @@ class LlmMath(Experiment):
         if type(self.seed) is not int:
             raise ParameterError("seed", self.seed, "a whole number")
         try:
-            self.model.with_sampling(self.sampler)
+            model = self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
         if isinstance(self.sampler, ForkProtocol):
-            forking(self.model)
+            forking(model)
         self.window.check(self.sampler)
         if not self.problems:
             raise ProblemError("the problem set is empty")

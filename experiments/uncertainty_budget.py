@@ -75,10 +75,10 @@ class UncertaintyBudget(Experiment):
         if type(self.seed) is not int:
             raise ParameterError("seed", self.seed, "a whole number")
         try:
-            self.model.with_sampling(self.sampler)
+            model = self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
-        forking(self.model)
+        forking(model)
         if not self.problems:
             raise ProblemError("the problem set is empty")
 
