@@ -94,6 +94,7 @@ class Resampling(ABC):
             seconds={table: sum(own["seconds"] for own in found) for table, found in notes.items()},
             facts={
                 "device": self.sampler.device_used(),
+                "model": self.sampler.facts(),
                 "memory": {"halvings": halvings},
                 "rounding": self._count_flips(originals, resamples),
             },

@@ -57,7 +57,9 @@ def given(path: Path, tmp_path: Path) -> list[str]:
     """Give overrides for what a file leaves open."""
     problems = tmp_path / "gsm8k.jsonl"
     problems.write_text(LINE)
-    values = {"gsm8k": [f"dataset.path={problems}"], "hf": ["model.path=some/model"]}
+    values = {"gsm8k": [f"dataset.path={problems}"]} | {
+        name: ["model.path=some/model"] for name in ("hf", "server")
+    }
     return values.get(path.stem, [])
 
 
