@@ -24,7 +24,7 @@ from launch.clusters import Cluster
 from launch.inquiry import Inquiry
 from launch.secrets import refuse_secrets
 from launch.tracking import Tracking
-from launch.values import as_tuples, describe, fits, hints_of
+from launch.values import as_tuples, describe, field_names, fits, hints_of, value_class
 
 ROOMS = ("critwin", "experiments", "launch")
 TARGETS = "a class of " + ", ".join(f"{room}.*" for room in ROOMS)
@@ -155,7 +155,8 @@ def component(values: object, path: str, kind: type, *, launcher_keys: Sequence[
     if not issubclass(target, kind):
         name = path or "the experiment"
         raise ConfigError(f"{name} is a {target.__name__}; allowed: a {kind.__name__}")
-    arguments = {key: value for key, value in values.items() if key != "_target_"}
+    spelled = field_names(target)
+    arguments = {spelled.get(k, k): v for k, v in values.items() if k != "_target_"}
     _check_keys(arguments, target, path, launcher_keys)
     hints = hints_of(target)
     for key, value in arguments.items():
@@ -171,6 +172,9 @@ def component(values: object, path: str, kind: type, *, launcher_keys: Sequence[
 def _argument(value: object, path: str, hint: Any) -> object:
     if isinstance(value, dict) and "_target_" in value:
         return component(value, path, hint if inspect.isclass(hint) else object)
+    kind = value_class(hint)
+    if isinstance(value, dict) and kind is not None:
+        return {key: component(node, _join(path, key), kind) for key, node in value.items()}
     if value == MISSING:
         raise ConfigError(f"{path} is missing; give it as {path}=...; allowed: {describe(hint)}")
     if not fits(value, hint):

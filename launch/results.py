@@ -22,7 +22,9 @@ CHARACTERS = 1200
 """A longer text is cut outside its windows."""
 
 FILES = {
+    "index.html": "page",
     "report.html": "page",
+    "tables": "tables",
     "summary.json": "numbers",
     "figures": "figures",
     "originals.parquet": "originals",
