@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 from critwin.errors import ParameterError
 from critwin.records import RunDirectory
 from critwin.tables.description import TableDescription
-from critwin.tables.facts import RunFacts
 from critwin.tables.index_page import write_index
 from critwin.tables.settings import Difference, value_text
 from critwin.tables.table import Table, fill
@@ -244,5 +243,3 @@ def _forget_others(folder: Path, written: Sequence[Path]) -> None:
         for path in (folder / part).glob("*"):
             if path.resolve() not in kept and path.is_file():
                 path.unlink()
-
-

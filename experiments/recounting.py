@@ -99,7 +99,8 @@ def _differing(stored: Any, made: Any, path: str) -> Iterator[str]:
             yield from _differing(stored[key], made[key], f"{path}.{key}" if path else key)
     elif isinstance(stored, list) and isinstance(made, list):
         if len(stored) != len(made):
-            yield f"summary.json, {path}: {len(stored)} entries stored, the records give {len(made)}"
+            counts = f"{len(stored)} entries stored, the records give {len(made)}"
+            yield f"summary.json, {path}: {counts}"
             return
         for place, (one, other) in enumerate(zip(stored, made, strict=True)):
             yield from _differing(one, other, f"{path}[{place}]")

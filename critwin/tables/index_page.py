@@ -62,9 +62,7 @@ def _remarks(remarks: Sequence[str]) -> str:
 
 def _table(table: Table) -> str:
     ends = {**{end: end for end in FORMS}, "where each cell comes from": TRACE.removeprefix(".")}
-    links = " · ".join(
-        _link(f"tables/{table.name}.{end}", words) for words, end in ends.items()
-    )
+    links = " · ".join(_link(f"tables/{table.name}.{end}", words) for words, end in ends.items())
     if len(table.rows) > SHOWN_ROWS:
         shown = f"<p>{escaped(table.description.caption)} {len(table.rows)} rows.</p>"
     else:

@@ -176,9 +176,10 @@ def _add(
     columns: tuple[Column, ...], rows: Sequence[Row], added: Sequence[Difference]
 ) -> tuple[tuple[Column, ...], list[Row], str]:
     """Put what tells runs apart behind the columns that name them."""
-    at = max([0, *(i + 1 for i, c in enumerate(columns) if c.value.startswith("run."))])
-    at = next((i for i in range(at) if columns[i].kind != "text"), at)
-    keys = [one.key for one in added]
+    texts_end = next((i for i, c in enumerate(columns) if c.kind != "text"), len(columns))
+    of_run = [i + 1 for i in range(texts_end) if columns[i].value.startswith("run.")]
+    at = max(of_run, default=texts_end)
+    keys = [*(one.key for one in added), *(column.heading for column in columns)]
     if len(added) <= SHOWN_KEYS:
         headings = [short(key, keys).replace("_", " ") for key in keys]
         new = tuple(
