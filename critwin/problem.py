@@ -6,6 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -110,6 +111,10 @@ def read_problems(table: pa.Table) -> list[Problem]:
 
 class ProblemSet(ABC):
     """A source of problems. Subclasses are frozen dataclasses with cheap constructors."""
+
+    licence: ClassVar[str] = "unknown"
+    """Of the problems, as cards of data sets name it (SPDX in small letters): `mit`, `cc-by-4.0`;
+    `other` for terms of their own, `unknown` where nobody said."""
 
     @abstractmethod
     def load(self) -> list[Problem]:

@@ -26,11 +26,8 @@ from critwin.tables.trace import (
 from experiments.experiment import Accounts, Experiment
 from experiments.paper_figures import write_paper_figures
 from experiments.recounting import recounted
-from experiments.runs import Collected, collect
+from experiments.runs import READERS, Collected, collect
 from experiments.tracker import Progress, Tracker
-
-READERS = frozenset({"paper_tables", "export", "compare"})
-"""Experiments that read other runs: a folder that holds their runs too gives no rows of them."""
 
 SHOWN_ROWS = 30
 """Rows of a table that the terminal shows."""

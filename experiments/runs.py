@@ -28,6 +28,10 @@ ALLOWED = (
 )
 
 
+READERS = frozenset({"paper_tables", "export", "compare"})
+"""Experiments that read other runs: a folder that holds their runs too gives nothing of them."""
+
+
 @dataclass(frozen=True)
 class Collected:
     """What names of runs lead to.

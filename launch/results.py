@@ -25,6 +25,7 @@ FILES = {
     "index.html": "page",
     "report.html": "page",
     "tables": "tables",
+    "dataset": "dataset",
     "summary.json": "numbers",
     "figures": "figures",
     "originals.parquet": "originals",

@@ -84,7 +84,8 @@ def accuracy_by_jump(runs: Sequence[Answers]) -> Figure:
         runs: One or more.
 
     Returns:
-        Figure, double-column for more than two runs; error bars are 95 % over problems, numbers are answers in the bin.
+        Figure, double-column for more than two runs; error bars are 95 % over problems, numbers are
+        answers in the bin.
     """
     with drawing(DOUBLE if len(runs) > 2 else SINGLE, 2.5) as figure:
         axes = figure.add_subplot()

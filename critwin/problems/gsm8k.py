@@ -36,6 +36,8 @@ class Gsm8k(ProblemSet):
 
     execution = frozenset({"path"})
 
+    licence = "mit"  # github.com/openai/grade-school-math, LICENSE
+
     def __post_init__(self) -> None:
         if not Path(self.path).expanduser().is_file():
             raise ParameterError("path", self.path, "a file of GSM8K in its upstream JSON lines")

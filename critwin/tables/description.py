@@ -69,6 +69,7 @@ class TableDescription:
         experiments: Experiments whose runs give rows; empty: all.
         note: Stands below it.
         wide: Whether it goes over both columns of a page.
+        settings: Whether settings that its runs do not share are told.
         published: File of published numbers in critwin/assets/published, for rows `published`.
     """
 
@@ -81,6 +82,7 @@ class TableDescription:
     experiments: tuple[str, ...] = ()
     note: str = ""
     wide: bool = True
+    settings: bool = True
     published: str | None = None
 
     def __post_init__(self) -> None:

@@ -86,6 +86,7 @@ def _float(table: Table, rows: Sequence[Row], *, part: int, parts: int) -> list[
         *(["\\addtocounter{table}{-1}"] if part > 1 else []),
         "\\centering",
         f"\\caption{{{caption}}}{label}",
+        "\\vspace{2pt}",
         "\\footnotesize",
         "\\setlength{\\tabcolsep}{3.5pt}",
         f"\\begin{{tabular}}{{@{{}}{''.join(_specs(table))}@{{}}}}",

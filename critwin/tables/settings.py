@@ -27,7 +27,7 @@ class Difference:
 
     Attributes:
         key: With dots, as in the config.
-        values: Of each run, by its id; None where it has no such key.
+        values: Of each run that has the key, by its id.
     """
 
     key: str
@@ -54,6 +54,8 @@ def settings(run: RunFacts, *, everything: bool = False) -> dict[str, Any]:
 def differences(runs: Sequence[RunFacts], *, everything: bool = False) -> list[Difference]:
     """Give the settings that runs of the same experiment do not share.
 
+    A key that only one kind of component has is no difference: that the kinds differ is one.
+
     Args:
         runs: The runs of a table.
         everything: As for `settings`.
@@ -63,7 +65,7 @@ def differences(runs: Sequence[RunFacts], *, everything: bool = False) -> list[D
     for kind in sorted(kinds):
         of = {r.run_id: settings(r, everything=everything) for r in runs if r.experiment == kind}
         for key in dict.fromkeys(key for own in of.values() for key in own):
-            values = {name: own.get(key) for name, own in of.items()}
+            values = {name: own[key] for name, own in of.items() if key in own}
             if len({repr(value) for value in values.values()}) > 1:
                 found.setdefault(key, {}).update(values)
     return [Difference(key, values) for key, values in found.items()]
@@ -82,8 +84,32 @@ def distinguishing(runs: Sequence[RunFacts], same: Sequence[Sequence[str]]) -> l
         for one in differences([by_id[name] for name in ids], everything=True):
             if not one.key.endswith("content"):
                 found.setdefault(one.key, one)
-    values = {key: {r.run_id: settings(r, everything=True).get(key) for r in runs} for key in found}
-    return [Difference(key, values[key]) for key in found]
+    of = {run.run_id: settings(run, everything=True) for run in runs}
+    return [
+        Difference(key, {name: own[key] for name, own in of.items() if key in own}) for key in found
+    ]
+
+
+def described(run_id: str, told: Sequence[Difference]) -> str:
+    """Say in words what a run's settings are, as far as runs differ in them.
+
+    Settings of a component stand behind its kind, in brackets, where the kinds differ.
+    """
+    own = {one.key: one.values[run_id] for one in told if run_id in one.values}
+    parts: list[str] = []
+    for group in dict.fromkeys(key.rpartition(".")[0] for key in own):
+        kind = own.get(f"{group}.class")
+        values = [
+            f"{key.rpartition('.')[2].replace('_', ' ')} {value_text(value)}"
+            for key, value in own.items()
+            if key.rpartition(".")[0] == group and not key.endswith(".class")
+        ]
+        if kind is None:
+            parts += [f"{group} {value}" if group else value for value in values]
+        else:
+            inside = f" ({', '.join(values)})" if values else ""
+            parts.append(f"{group} {value_text(kind)}{inside}")
+    return ", ".join(parts)
 
 
 def short(key: str, among: Sequence[str]) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from critwin.tables.description import Column, TableDescription
 from critwin.tables.facts import RunFacts
-from critwin.tables.numbers import Cell
+from critwin.tables.numbers import MISSING, Cell
 from critwin.tables.settings import (
     SHOWN_GROUPS,
     SHOWN_KEYS,
     Difference,
+    described,
     differences,
     distinguishing,
     short,
@@ -115,9 +115,9 @@ def fill(
         return None
     rows = _sorted(found, columns)
     own = list({row.run.run_id: row.run for row in rows}.values())
-    told = differences(own)
-    added = [*told]
-    added += [one for one in distinguishing(own, _alike(rows, told)) if one not in added]
+    told = differences(own) if description.settings else []
+    same = _alike(rows, told) if description.settings else []
+    added = [*told, *(one for one in distinguishing(own, same) if one not in told)]
     note = description.note
     if added:
         columns, rows, explained = _add(columns, rows, added)
@@ -179,16 +179,14 @@ def _add(
     texts_end = next((i for i, c in enumerate(columns) if c.kind != "text"), len(columns))
     of_run = [i + 1 for i in range(texts_end) if columns[i].value.startswith("run.")]
     at = max(of_run, default=texts_end)
-    keys = [*(one.key for one in added), *(column.heading for column in columns)]
+    keys = [one.key for one in added]
+    taken = [*keys, *(column.heading for column in columns)]
     if len(added) <= SHOWN_KEYS:
-        headings = [short(key, keys).replace("_", " ") for key in keys]
+        headings = [short(key, taken).replace("_", " ") for key in keys]
         new = tuple(
             Column(heading, f"identity.{key}") for heading, key in zip(headings, keys, strict=True)
         )
-        texts = {
-            row.run.run_id: [value_text(one.values.get(row.run.run_id)) for one in added]
-            for row in rows
-        }
+        texts = {row.run.run_id: [_value(one, row.run.run_id) for one in added] for row in rows}
         explained = ""
     else:
         new = (Column("settings", "identity"),)
@@ -207,20 +205,18 @@ def _add(
     return (*columns[:at], *new, *columns[at:]), made, explained
 
 
+def _value(one: Difference, run_id: str) -> str:
+    return value_text(one.values[run_id]) if run_id in one.values else MISSING
+
+
 def _letters(rows: Sequence[Row], added: Sequence[Difference]) -> tuple[dict[str, list[str]], str]:
     """Give each run the letter of its settings, and say what each letter means."""
-    keys = [one.key for one in added]
-    of: dict[str, str] = {}
-    for run_id in dict.fromkeys(row.run.run_id for row in rows):
-        known = [one for one in added if run_id in one.values]
-        parts = [f"{short(one.key, keys)} {value_text(one.values[run_id])}" for one in known]
-        of[run_id] = ", ".join(parts) or "as they are"
+    ids = dict.fromkeys(row.run.run_id for row in rows)
+    of = {run_id: described(run_id, added) or "nothing that others have" for run_id in ids}
     letters = {text: _letter(i) for i, text in enumerate(dict.fromkeys(of.values()))}
     told = [f"{letter}: {text}" for text, letter in list(letters.items())[:SHOWN_GROUPS]]
     if len(letters) > SHOWN_GROUPS:
         told.append(f"and {len(letters) - SHOWN_GROUPS} more, in the companion file")
-    count = Counter(letters.values())
-    assert max(count.values()) == 1, "a letter stands for one group of settings"
     return {run_id: [letters[text]] for run_id, text in of.items()}, (
         f"Settings: {'; '.join(told)}."
     )
