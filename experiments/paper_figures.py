@@ -96,7 +96,7 @@ def _labelled(runs: Sequence[RunFacts], names: Mapping[str, str]) -> Iterator[_L
     titles = [_title(run, names) for run in found]
     for run, title in zip(found, titles, strict=True):
         twice = titles.count(title) > 1
-        yield _Labelled(run, f"{title} {run.run_id[:6]}" if twice else title)
+        yield _Labelled(run, f"{title}\n{run.run_id[:6]}" if twice else title)
 
 
 def _title(run: RunFacts, names: Mapping[str, str]) -> str:
@@ -109,7 +109,7 @@ def _means(runs: Sequence[_Labelled]) -> Figure | None:
     shown = [run for run in runs if _visited(run) is not None]
     if not shown:
         return None
-    columns = min(len(shown), 3)
+    columns = min(len(shown), 2)
     rows = -(-len(shown) // columns)
     with drawing(DOUBLE if columns > 1 else DOUBLE / 2, 2.3 * rows + 0.2) as figure:
         every = figure.subplots(rows, columns, squeeze=False).ravel()

@@ -167,13 +167,14 @@ class PaperTables(Experiment):
         if found:
             raise StoredTableError(message(found, stored))
         cells = sum(len(table.rows) * len(table.columns) for table in self.made)
-        none = {"lower": None, "upper": None, "note": f"of {stored}"}
-        rows = [("tables checked", len(self.made)), ("cells checked", cells), ("disagreeing", 0)]
-        headline = [
-            {"name": name, "estimate": value, "n": None, "problems": None, **none}
-            for name, value in rows
-        ]
-        directory.write_json("summary", {"stored": str(stored), "headline": headline})
+        runs = len(self.collected.runs)
+        told = {
+            "title": "Stored tables and records agree",
+            "columns": ["tables", "cells", "runs", "disagreeing"],
+            "rows": [[len(self.made), cells, runs, 0]],
+            "note": f"{stored}",
+        }
+        directory.write_json("summary", {"stored": str(stored), "tables": [told]})
 
     def _recount(self, progress: Progress) -> Iterator[str]:
         """Hold each run's headline numbers against its own records, counted anew."""

@@ -25,6 +25,7 @@ from launch.inquiry import Inquiry
 from launch.secrets import refuse_secrets
 from launch.tracking import Tracking
 from launch.values import as_tuples, describe, field_names, fits, hints_of, value_class
+from launch.wandb_runs import fetched
 
 ROOMS = ("critwin", "experiments", "launch")
 TARGETS = "a class of " + ", ".join(f"{room}.*" for room in ROOMS)
@@ -94,7 +95,8 @@ def build_values(config: Mapping[str, Any]) -> Job:
     if "_target_" not in values:
         raise ConfigError("no experiment is chosen; write +exp=NAME")
     _check_targets({**values, **parts}, "")
-    experiment = component(values, "", Experiment, launcher_keys=LAUNCHER_KEYS)
+    local = fetched(values, folders["outputs"])
+    experiment = component(local, "", Experiment, launcher_keys=LAUNCHER_KEYS)
     tracking = component(parts["tracker"], "tracker", Tracking)
     cluster = component(parts["cluster"], "cluster", Cluster)
     experiment.check()
@@ -120,6 +122,7 @@ def build_inquiry(cfg: DictConfig) -> Inquiry | None:
         return None
     refuse_secrets(values)
     own = {key: value for key, value in values.items() if key not in LAUNCHER_KEYS}
+    own = fetched(own, _folder("outputs", values.get("outputs")))
     inquiry: Inquiry = component(own, "", Inquiry, launcher_keys=LAUNCHER_KEYS)
     inquiry.check()
     return inquiry

@@ -97,6 +97,7 @@ def accuracy_by_jump(runs: Sequence[Answers]) -> Figure:
         )
         for tick in axes.get_xticklabels():
             tick.set_parse_math(False)
+            tick.set_fontsize(6 if len(runs) > 3 else 7)
         axes.set(ylim=(0, 1.12), ylabel="accuracy", xlim=(-0.6, len(runs) - 0.4))
         axes.set_yticks(np.linspace(0, 1, 6))
         axes.yaxis.set_major_formatter(percent)

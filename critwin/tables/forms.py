@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 from critwin.tables.latex import latex
+from critwin.tables.numbers import Cell
 from critwin.tables.table import Table
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]()#+!|<>&~$^])")
@@ -48,7 +49,7 @@ def csv_text(table: Table) -> str:
             if cell.text is not None:
                 cells.append(f"'{cell.text}" if cell.text.startswith(_FORMULA) else cell.text)
                 continue
-            numbers = [cell.value, cell.lower, cell.upper]
+            numbers = [_count(cell), cell.lower, cell.upper]
             cells += numbers if column.kind == "interval" else numbers[:1]
         writer.writerow([*("" if cell is None else cell for cell in cells), row.run.run_id])
     return out.getvalue()
@@ -81,6 +82,12 @@ FORMS: dict[str, Callable[[Table], str]] = {
     "html": html_table,
 }
 """How a table is written, by the ending of the file."""
+
+
+def _count(cell: Cell) -> float | int | None:
+    """Give a number in full; one that is shown without digits after the point has none."""
+    value = cell.value
+    return int(value) if value is not None and not cell.digits and value.is_integer() else value
 
 
 def _marked(text: str) -> str:

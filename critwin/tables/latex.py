@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -14,6 +15,12 @@ PREAMBLE = "\\usepackage{booktabs,siunitx}\n\\usepackage[T1]{fontenc}\n"
 
 ROWS = 42
 """A longer table goes on in another float."""
+
+LONGEST, WRAPPED = 26, "2.9cm"
+"""Characters of a text that stand on one line; the width of a column with longer ones."""
+
+_BREAKS = re.compile(r"(\\_|\{-\}|[/.:])")
+"""Signs after which a long text may go on in another line."""
 
 _SIGNS = {
     "\\": r"\textbackslash{}",
@@ -123,12 +130,19 @@ def _specs(table: Table) -> list[str]:
     specs = []
     for place, column in enumerate(table.columns):
         if column.kind == "text":
-            specs.append("l")
+            wraps = _wraps(table, place)
+            specs.append(f">{{\\raggedright\\arraybackslash}}p{{{WRAPPED}}}" if wraps else "l")
             continue
         cells = [row.cells[place] for row in table.rows]
         form = f"S[table-format={_format(cells, column)}]"
         specs.append(f"{form}@{{\\;}}r" if _has_ends(table, place) else form)
     return specs
+
+
+def _wraps(table: Table, place: int) -> bool:
+    """Tell whether a column's texts are too long for one line."""
+    texts = [row.cells[place].text or "" for row in table.rows]
+    return max(map(len, texts), default=0) > LONGEST
 
 
 def _has_ends(table: Table, place: int) -> bool:
@@ -158,7 +172,8 @@ def _cells(table: Table, row: Row) -> list[str]:
     written = []
     for place, cell in enumerate(row.cells):
         if cell.text is not None:
-            written.append(escaped(cell.text))
+            text = escaped(cell.text)
+            written.append(_BREAKS.sub(r"\1\\allowbreak{}", text) if _wraps(table, place) else text)
             continue
         missing = f"{{{escaped(cell.missing)}}}"
         written.append(missing if cell.value is None else cell.number)

@@ -1,4 +1,4 @@
-"""Finished runs as tables see them, written in a millisecond each: a summary, a record, its facts."""
+"""Finished runs as tables see them, written in a millisecond each."""
 
 from __future__ import annotations
 
