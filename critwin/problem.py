@@ -123,8 +123,8 @@ def read_problems(table: pa.Table) -> list[Problem]:
 class ProblemSet(ABC):
     """A source of problems. Subclasses are frozen dataclasses with cheap constructors."""
 
-    licence: str
-    """Licence of the problems; no part of a run's identity."""
+    licence: str = "unknown"
+    """Licence of the problems, as their source names it; no part of a run's identity."""
 
     @abstractmethod
     def load(self) -> list[Problem]:
