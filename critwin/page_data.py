@@ -97,7 +97,7 @@ def packed(value: object) -> str:
     """Give JSON, deflated, in base64: whatever a model wrote, letters and digits are left of it."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # a token may hold half of a character
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace"), 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace"), 6)).decode("ascii")
 
 
 def unpacked(block: str) -> Any:
