@@ -1,4 +1,4 @@
-"""What a page says in numbers, as plain HTML that needs no script: headline, tables, facts, figures."""
+"""What a page says in numbers, as plain HTML that needs no script: tables, facts, figures."""
 
 from __future__ import annotations
 
@@ -42,12 +42,11 @@ def numbers_section(
         "Figures": figures(run / "figures"),
         "What was run": f'<dl class="facts">{_facts(provenance, summary)}</dl>',
     }
-    shown = " open" if opened else ""
-    parts = [
-        f"<details{shown if name != 'What was run' else ''}><summary>{name}</summary>{body}</details>"
-        for name, body in folds.items()
-        if body
-    ]
+    parts = []
+    for name, body in folds.items():
+        shown = " open" if opened and name != "What was run" else ""
+        if body:
+            parts.append(f"<details{shown}><summary>{name}</summary>{body}</details>")
     return (
         f'<section aria-label="Numbers">{_cards(headline)}'
         f'<div class="more">{"".join(parts)}</div></section>'
@@ -60,7 +59,7 @@ def _cards(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in first[:CARDS]:
         value, interval = _measured(row)
         name = escaped(row["name"])
-        cards.append(f"<li><b>{value}</b><span>{interval}</span><br><span>{name}</span></li>")
+        cards.append(f"<li><b>{value}</b><span>{interval} {name}</span></li>")
     return f'<ul class="cards">{"".join(cards)}</ul>' if cards else ""
 
 

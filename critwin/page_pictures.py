@@ -1,8 +1,8 @@
-"""Pictures of a run, as its page shows them: for each noise level what was left and what came of it.
+"""Pictures of a run, as its page shows them: what was left at each noise level, what came of it.
 
 The contract for a run of images: its directory holds the table `pictures.parquet` (columns:
-`critwin.records.PICTURES`) and the folder `images/` with the PNG files that the table names. Rows of
-kind `original` give what an original ends in, `observed` what is left of it at a position, and
+`critwin.records.PICTURES`) and the folder `images/` with the PNG files that the table names. Rows
+of kind `original` give what an original ends in, `observed` what is left of it at a position, and
 `resample` a resample from there, `replicate` being that of the resamples table. Not every resample
 needs a picture: a few per level and label are enough, the page shows at most `SHOWN_PICTURES`.
 Everything else a page shows of images comes from the tables that every run has: `originals` with no
@@ -24,7 +24,7 @@ SHOWN_PICTURES = 6
 """Resampled pictures per original and level on the page, at most; labels take turns."""
 
 SIDES = ((500, 128), (2000, 96), (8000, 64))
-"""Up to so many pictures on a page, each has at most so many pixels a side; of more, `LEAST_SIDE`."""
+"""Up to so many pictures on a page, each has so many pixels a side at most; of more, LEAST_SIDE."""
 
 LEAST_SIDE = 48
 
@@ -81,7 +81,7 @@ def _arranged(rows: pd.DataFrame) -> dict[str, Any]:
                 "position": int(str(position)),
                 "t": round(float(at["t"].iloc[0]), 4),
                 "observed": observed.iloc[0] if len(observed) else None,
-                "drawn": [[label, uri] for label, uri in zip(drawn["label"], drawn["uri"])],
+                "drawn": drawn[["label", "uri"]].to_numpy().tolist(),
             }
         )
     return {"whole": whole.iloc[0] if len(whole) else None, "levels": levels}

@@ -53,7 +53,7 @@ def write_forked_run(path: Path, *, originals: int, tokens: int, evil: str = "")
         at = np.unique([*range(EVERY, tokens - 2, EVERY), decided])
         forks += [_fork(original, int(p), int(p) == decided, evil) for p in at]
         resamples += [_resample(original, int(p), n, evil) for p in at[:60] for n in range(6)]
-        if 0 < decided and decided not in at[:60]:
+        if decided not in at[:60]:
             resamples += [_resample(original, decided, n, evil) for n in range(6)]
         found = i % 4 < 2
         if found:
@@ -223,7 +223,7 @@ def _verdict(original: dict[str, Any], verdict: str) -> dict[str, Any]:
 
 
 def write_picture_run(path: Path, *, originals: int = 3, levels: int = 6, evil: str = "") -> None:
-    """Write a run of images: 12 x 12 pixels, six levels, labels in turns, the label decided half way.
+    """Write a run of images: 12 x 12 pixels, the label decided half way.
 
     Args:
         path: The run directory.

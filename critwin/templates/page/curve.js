@@ -15,6 +15,7 @@ function drawCurve() {
   const { original } = state, svg = find("curve");
   if (!svg) return;
   const width = svg.parentNode.clientWidth, height = svg.parentNode.clientHeight;
+  if (width < 2 * ROOM.left || height < 2 * ROOM.bottom) return; // not laid out
   const { length } = original;
   chart.low = state.near ? Math.max(0, state.at - AROUND) : 0;
   chart.high = state.near ? Math.min(length, state.at + AROUND) : length;

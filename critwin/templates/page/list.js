@@ -75,11 +75,13 @@ function mark() {
   within(box, node);
 }
 
-// Scroll a box, and nothing else, so that a node in it can be seen.
+// Scroll a box, and nothing else, so that a node in it can be seen: far ones into its middle.
 function within(box, node) {
   const outer = box.getBoundingClientRect(), inner = node.getBoundingClientRect();
-  if (inner.top < outer.top) box.scrollTop += inner.top - outer.top - 4;
-  else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom + 4;
+  const above = outer.top - inner.top, below = inner.bottom - outer.bottom;
+  if (above <= 0 && below <= 0) return;
+  if (Math.max(above, below) > 2 * inner.height) box.scrollTop += inner.top - outer.top - outer.height / 2;
+  else box.scrollTop += above > 0 ? -above - 4 : below + 4;
 }
 
 function walk(event) {

@@ -46,8 +46,11 @@ function described(original) {
     ...question(original.prompt),
     chips(original),
     ...whole(original),
-    ...(byTokens ? [text(original)] : [levels(original)]),
-    ...(own(original) ? [curveBox(original), make("p", { id: "readout" }), legend(original), ...windowsOf(original), ...decisive(original)] : [make("p", { id: "readout" })]),
+    ...(byTokens ? [text(original)] : []),
+    ...(own(original) ? [curveBox(original)] : []),
+    make("p", { id: "readout" }),
+    ...(own(original) ? [legend(original), ...windowsOf(original), ...decisive(original)] : []),
+    ...(byTokens ? [] : [levels(original)]),
   ];
 }
 
@@ -63,8 +66,8 @@ function chips(original) {
   const kind = original.verdict;
   const chip = (name, value, style = "") => make("span", {}, [`${name} `, make("b", { class: style }, [make("bdi", { text: value })])]);
   return make("div", { class: "chips" }, [
-    make("span", { class: kind }, [`${MARKS[kind]} `, make("b", { class: kind, text: WORDS[kind] })]),
-    chip(NOUN, original.label), ...(original.truth === null ? [] : [chip("truth", original.truth)]),
+    ...(kind === "unknown" ? [] : [make("span", { class: kind }, [`${MARKS[kind]} `, make("b", { class: kind, text: WORDS[kind] })])]),
+    chip(byTokens ? NOUN : "label", original.label), ...(original.truth === null ? [] : [chip("truth", original.truth)]),
     chip("largest jump", signed(original.jump) || "unknown"),
     chip(byTokens ? "tokens" : "steps", String(original.length)), ...(original.finish ? [chip("ended by", original.finish)] : []),
     ...(original.certain ? [chip("windows:", original.certain)] : []),

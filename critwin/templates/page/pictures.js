@@ -16,7 +16,7 @@ function levels(original) {
     }, [
       make("span", { class: "when", text: `t = ${level.t.toFixed(2)}` }),
       level.observed ? picture(level.observed, `what is left at t = ${level.t.toFixed(2)}`) : make("span", { class: "nothing", text: "—" }),
-      make("span", { class: "drawn" }, level.drawn.map(([label, source]) => make("span", { class: label === original.label ? "same" : "other" }, [
+      make("span", { class: "drawn" }, level.drawn.slice(0, 3).map(([label, source]) => make("span", { class: label === original.label ? "same" : "other" }, [
         picture(source, `denoised to ${label}`), make("small", {}, [make("bdi", { text: label })]),
       ]))),
       make("span", { class: "quiet", text: share }),
@@ -31,8 +31,10 @@ function whole(original) {
 
 function levelBeside(original, at) {
   const level = original.pictures?.levels.find((one) => one.position === at);
+  const stop = own(original) ? stopBefore(original, at) : -1;
+  const led = stop < 0 ? [] : labels(original, [stop], ["from here"]);
   const head = make("h3", { text: level ? `t = ${level.t.toFixed(2)}, ${at} of ${original.length} steps taken` : `${at} of ${original.length} steps taken` });
-  if (!level) return [head, make("p", { class: "quiet", text: "No pictures were kept at this level." }), ...labels(original, at - 1)];
+  if (!level) return [head, make("p", { class: "quiet", text: "No pictures were kept at this level." }), ...led];
   return [
     head,
     ...(level.observed ? [make("h4", { text: "What was left" }), make("div", { class: "large" }, [picture(level.observed, "what was left")])] : []),
@@ -40,6 +42,6 @@ function levelBeside(original, at) {
     make("div", { class: "large drawn" }, level.drawn.map(([label, source]) => make("figure", { class: label === original.label ? "same" : "other" }, [
       picture(source, `denoised to ${label}`), make("figcaption", {}, [make("bdi", { text: label })]),
     ]))),
-    ...labels(original, at - 1),
+    ...led,
   ];
 }

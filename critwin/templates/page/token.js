@@ -6,7 +6,7 @@ function beside(original, at) {
   const head = make("h3", {}, [`Token ${at + 1} of ${original.length}: `, make("b", { class: "taken", text: quoted(original.tokens[at]) })]);
   const parts = forked ? fork(original, at, forked) : unforked(original, at);
   const cut = cutAt(original, at);
-  return [head, ...parts, ...(cut === null ? [] : endings(original, cut)), ...labels(original, at)];
+  return [head, ...parts, ...(cut === null ? [] : endings(original, cut)), ...around(original, at)];
 }
 
 function fork(original, at, forked) {
@@ -75,16 +75,17 @@ function continuations(original, cut, drawn) {
   }));
 }
 
-// Where endings led before the place and after it.
-function labels(original, at) {
+// Where endings lead before a token and with it, or at the last cut where there is none between.
+function around(original, at) {
   if (!own(original)) return [];
   const before = stopBefore(original, at), after = stopBefore(original, at + 1);
   if (before < 0) return [];
+  return after === before ? labels(original, [before], ["at the cut"]) : labels(original, [before, after], ["before", "with it"]);
+}
+
+function labels(original, stops, heads) {
   const cell = (curve, stop) => make("td", { text: percent(curve.p[stop] / 1000) });
   const hidden = original.others + 1 - original.curves.length;
-  const between = byForks(original) || original.stops === null;
-  const heads = between || after !== before ? ["before", "with it"] : ["here"];
-  const stops = heads.length === 2 ? [before, after] : [before];
   return [
     make("h4", { text: "Where endings lead" }),
     make("table", { class: "leads" }, [
