@@ -57,7 +57,7 @@ def load(
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    device = _device(device)
+    device = choose_device(device)
     folder = local_folder(path)
     where = {} if revision is None else {"revision": revision}
     # grouped products of experts know no float64
@@ -107,7 +107,7 @@ def _context(config: Any) -> int:
     return longest
 
 
-def _device(asked: str) -> str:
+def choose_device(asked: str) -> str:
     """Choose the device, or refuse one that this machine does not have."""
     import torch
 
@@ -135,18 +135,23 @@ def _end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     return tuple(ids) if isinstance(ids, list | tuple) else (ids,)
 
 
-def check_path(path: object) -> None:
-    """Refuse what can be neither a checkpoint folder nor a hub name."""
+def check_path(path: object, index: str = "config.json") -> None:
+    """Refuse what can be neither a checkpoint folder nor a hub name.
+
+    Args:
+        path: What was given.
+        index: The file that a folder has to hold.
+    """
     if not isinstance(path, str) or not path:
         raise ParameterError("path", path, "a checkpoint folder or a hub name such as org/name")
     if path.startswith(EMBEDDED) or path.startswith(("/", ".", "~")) or Path(path).exists():
         folder = local_folder(path)
-        if folder is None or not (folder / "config.json").is_file():
+        if folder is None or not (folder / index).is_file():
             shipped = ", ".join(
-                f"{EMBEDDED}{p.name}" for p in sorted(ASSETS.iterdir()) if p.is_dir()
+                f"{EMBEDDED}{p.name}" for p in sorted(ASSETS.iterdir()) if (p / index).is_file()
             )
             raise ParameterError(
-                "path", path, f"a folder that holds config.json and *.safetensors, or {shipped}"
+                "path", path, f"a folder that holds {index} and *.safetensors, or {shipped}"
             )
     elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path):
         raise ParameterError("path", path, "a checkpoint folder or a hub name such as org/name")
@@ -179,13 +184,13 @@ def _hash_file(file: Path, size: int, modified: int) -> str:
 
 
 @lru_cache(maxsize=16)
-def hub_commit(path: str, revision: str | None) -> str:
+def hub_commit(path: str, revision: str | None, index: str = "config.json") -> str:
     """Give the commit that a hub model is at, or was when it was last fetched."""
     import huggingface_hub
 
     try:
         snapshot = huggingface_hub.snapshot_download(
-            path, revision=revision, allow_patterns=["config.json"]
+            path, revision=revision, allow_patterns=[index]
         )
     except OSError as error:
         raise ModelError(
