@@ -115,6 +115,21 @@ class PictureSampler(Sampler[Picture, NoisedPicture]):
         observations differ; then P(. | Y) is no conditional law of the forward process.
         """
 
+    def noise_if_known(self) -> bool | None:
+        """Tell `draws_noise` without loading a model; None where that cannot be told."""
+        return self.draws_noise
+
+    def check_conditions(self, name: str, conditions: Sequence[str]) -> None:
+        """Refuse conditions that pictures cannot be drawn for, as far as no model is needed.
+
+        Args:
+            name: Key of the conditions, for the message.
+            conditions: Prompts, numbers of classes, or an empty text for no condition.
+
+        Raises:
+            ParameterError: One of them cannot be asked for.
+        """
+
     @abstractmethod
     def trajectories(
         self, y: Sequence[NoisedPicture], levels: Sequence[Level], *, seeds: Sequence[int]

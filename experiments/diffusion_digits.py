@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import NormalDist
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,7 +15,6 @@ import pandas as pd
 from critwin.curve import GridCurve
 from critwin.digits import PARTS, SIDE, load_digits
 from critwin.errors import ModelError, ParameterError
-from critwin.feature import UNSCORED
 from critwin.picture_records import image_of
 from critwin.records import RunDirectory
 from critwin.seeds import fold_in
@@ -79,7 +79,6 @@ class DiffusionDigits(PictureWindows):
         """Refuse what does not fit together."""
         super().check()
         check_epsilon(self.epsilon)
-        self.refuse_equal_draws()
         if self.originals < 20:
             raise ParameterError("originals", self.originals, "a whole number >= 20")
         if self.source == "held_out" and self.originals > PARTS["held_out"]:
@@ -317,15 +316,15 @@ class DiffusionDigits(PictureWindows):
         """Give what a reader has to know."""
         where = {
             "model": "originals are the model's own pictures",
-            "held_out": "originals are real digits that neither model nor judge learned from: their "
-            "law is not quite the model's, so the statements of the table hold approximately",
+            "held_out": "originals are real digits that neither model nor judge learned from: "
+            "their law is not quite the model's, so the table's statements hold approximately",
         }
         return [
             *super().notes(),
             where[self.source],
-            "theory: ten Gaussian classes of one covariance, fitted to the training digits, weighed "
-            "as the model weighs its classes; real classes are no Gaussians, and a row that differs "
-            "says by how much",
+            "theory: ten Gaussian classes of one covariance, fitted to the training digits and "
+            "weighed as the model weighs its classes; real classes are no Gaussians, and a row "
+            "that differs says by how much",
             "the dashed line is the speciation time of the training digits' covariance, "
             "1/2 ln Lambda (Biroli et al. 2024), a statement about high dimensions",
         ]
@@ -341,9 +340,7 @@ def _law_row(measured: Measured) -> Row:
     mine = np.eye(counts.shape[1])[measured.own]
     drawn = measured.counts / measured.draws
     error = (drawn - mine).std(axis=1, ddof=1) / math.sqrt(len(measured.own))
-    # twice the normal quantile that is joint over levels and labels, at 95 %
-    from statistics import NormalDist
-
+    # joint over levels, labels and the rows of the table, at 95 %
     k = NormalDist().inv_cdf(1 - 0.025 / gaps.size / 20)
     place, label = np.unravel_index(int((gaps - k * error).argmax()), gaps.shape)
     gap, margin = float(gaps[place, label]), float(k * error[place, label])
@@ -359,13 +356,8 @@ def _values(images: np.ndarray) -> np.ndarray:
 
 def _padded(original: Original) -> Original:
     """Name originals so that they sort as they are numbered."""
-    from dataclasses import replace
-
     return replace(original, name=f"model/{original.replicate:04d}", group="model")
 
 
 def _named(labels: Sequence[str]) -> str:
     return "{" + ", ".join(labels) + "}"
-
-
-__all__ = ["DiffusionDigits", "UNSCORED"]

@@ -116,44 +116,68 @@ def write_card(folder: Path, *, facts: dict[str, Any], measured: dict[str, Any])
 
 def _readme(card: dict[str, Any]) -> str:
     measured, settings = card["measured"], card["settings"]
-    accuracy, low, high = measured["judge_accuracy_held_out"]
-    near, near_low, near_high = measured["near_training"]
-    same = measured["same_class"]
-    steps = " | ".join(f"{row['timestep']:.0f}" for row in same)
-    shares = " | ".join(f"{row['same']:.2f}" for row in same)
-    classes = " | ".join(str(n) for n in measured["classes_of_samples"].values())
     parts = ", ".join(f"{count} {name}" for name, count in card["parts"].items())
+    same = measured["same_class"]
+    rows = [
+        ("judge's accuracy on held-out digits", _ends(measured["judge_accuracy_held_out"])),
+        ("judge's confidence on samples", f"{measured['judge_confidence_samples']:.3f}"),
+        ("judge's confidence on held-out digits", f"{measured['judge_confidence_held_out']:.3f}"),
+        (
+            "samples that the judge cannot read",
+            f"{measured['unscored_samples']} of {measured['samples']}",
+        ),
+        (
+            "samples nearer to a training digit than 95 % of held-out digits are "
+            f"({measured['near_expected']} without memorisation)",
+            _ends(measured["near_training"]),
+        ),
+        (
+            "samples nearer to a training digit than any held-out digit is",
+            f"{measured['copies']} of {measured['samples']}",
+        ),
+        (
+            "median distance of samples to the nearest training digit",
+            f"{measured['nearest_samples_median']:.3f}",
+        ),
+        ("the same of held-out digits", f"{measured['nearest_held_out_median']:.3f}"),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    classes = ", ".join(str(n) for n in measured["classes_of_samples"].values())
     return f"""# Handwritten digits: the embedded diffusion model
 
-A small unconditional UNet2DModel of diffusers ({card["parameters"]:,} parameters, half precision) on the 8 by 8 pictures of
-scikit-learn's `load_digits` (UCI, Alpaydin and Kaynak 1998, CC BY 4.0), {settings["noise_steps"]} noise steps of a cosine schedule that predicts
-the velocity. For demonstrations and tests of critwin; it knows nothing but digits. The weights are under the project's license.
+A small unconditional UNet2DModel of diffusers ({card["parameters"]:,} parameters, half
+precision) on the 8 by 8 pictures of scikit-learn's `load_digits` (Alpaydin and Kaynak 1998, UCI, CC
+BY 4.0): {settings["noise_steps"]} noise steps of a cosine schedule, and the velocity predicted.
+For demonstrations and tests of critwin; it knows nothing but digits. The weights are under the
+project's license.
 
 Made again, from nothing, by
 
     python -m launch +exp=train_digits
 
-whose `model/` this folder is. It took {card["seconds"]:.0f} s of training here ({card["steps"]} steps, best at {card["best_step"]}, validation
-loss {card["validation_loss"]:.4f}).
+whose `model/` this folder is. Training took {card["seconds"]:.0f} s on one core of a busy machine
+({card["steps"]} steps, best at {card["best_step"]}, validation loss {card["validation_loss"]:.4f}).
 
-Parts of the 1797 digits that do not overlap ({parts}; `critwin/digits.py`): the diffusion model learned from `train` and stopped by
-`validation`; `classifier/`, its judge, learned from `classifier` alone; `held_out` are the originals of experiments, and
-nobody learned from them. Writers are not told apart by the data: one may be in several parts.
+The 1797 digits are cut into parts that do not overlap ({parts}; `critwin/digits.py`). The diffusion
+model learned from `train` and stopped by `validation`; its judge, `classifier/`, learned from
+`classifier` alone; `held_out` are the originals of experiments, and nobody learned from them.
+The data do not tell who wrote a digit: a writer may be in several parts.
 
 | measured | |
 |---|---|
-| judge's accuracy on held-out digits | {accuracy:.3f} [{low:.3f}, {high:.3f}] |
-| judge's confidence on samples, on held-out digits | {measured["judge_confidence_samples"]:.3f}, {measured["judge_confidence_held_out"]:.3f} |
-| samples that the judge cannot read | {measured["unscored_samples"]} of {measured["samples"]} |
-| samples nearer to a training digit than 95 % of held-out digits are (.05 without memorisation) | {near:.3f} [{near_low:.3f}, {near_high:.3f}] |
-| samples nearer than any held-out digit | {measured["copies"]} of {measured["samples"]} |
-| median distance to the nearest training digit, samples and held-out (root mean square of pixels in [0, 1]) | {measured["nearest_samples_median"]:.3f}, {measured["nearest_held_out_median"]:.3f} |
+{table}
 
-Samples of each class 0 to 9: {classes}.
+Distances are root mean squares over pixels in [0, 1]. Samples of the classes 0 to 9: {classes}.
 
-Held-out digits noised to a timestep and denoised, share that keeps its class ({ORIGINALS} originals, one resample each):
+Held-out digits noised to a timestep and denoised: the share that keeps its class ({ORIGINALS}
+originals, one resample each).
 
-| timestep | {steps} |
+| timestep | {" | ".join(f"{row['timestep']:.0f}" for row in same)} |
 |---|{"---|" * len(same)}
-| same class | {shares} |
+| same class | {" | ".join(f"{row['same']:.2f}" for row in same)} |
 """
+
+
+def _ends(values: list[float]) -> str:
+    estimate, lower, upper = values
+    return f"{estimate:.3f} [{lower:.3f}, {upper:.3f}]"

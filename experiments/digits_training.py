@@ -55,17 +55,17 @@ class DigitsSettings:
     """
 
     seed: int = 0
-    steps: int = 3000
+    steps: int = 1200
     batch_size: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 100
     weight_decay: float = 0.01
-    averaging: float = 0.995
+    averaging: float = 0.99
     channels: tuple[int, ...] = (32, 64)
     dropout: float = 0.1
     noise_steps: int = 100
     seconds_at_most: float = 3600.0
-    validate_every: int = 200
+    validate_every: int = 100
     patience: int = 6
     classifier_steps: int = 600
     evaluate_samples: int = 500

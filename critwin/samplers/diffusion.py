@@ -139,7 +139,8 @@ class DiffusionSampler(PictureSampler):
     @property
     def halvings(self) -> int:
         """How often memory ran out in this process and half as much was computed at once."""
-        return self._together.halvings
+        known = self.__dict__.get("_together")
+        return 0 if known is None else int(known.halvings)
 
     @property
     def last_level(self) -> Level:
@@ -148,11 +149,29 @@ class DiffusionSampler(PictureSampler):
 
     @property
     def draws_noise(self) -> bool:
-        """By the scheduler and `eta`; loads the pipeline of a hub name."""
+        """By the scheduler and `eta`; loads a hub pipeline whose own scheduler is used."""
+        known = self.noise_if_known()
+        return draws_noise(self.loaded.config, self.eta) if known is None else known
+
+    def noise_if_known(self) -> bool | None:
+        """By the scheduler and `eta`; None for the own scheduler of a hub pipeline."""
         folder = local_folder(self.path)
         if folder is not None:
             return draws_noise(described(folder, self.scheduler).config, self.eta)
-        return draws_noise(self.loaded.config, self.eta)
+        if self.scheduler is None:
+            return None
+        class_name, changes = SCHEDULERS[self.scheduler]
+        return draws_noise({"_class_name": class_name, **changes}, self.eta)
+
+    def check_conditions(self, name: str, conditions: Sequence[str]) -> None:
+        """Refuse what a local pipeline cannot be asked for; a hub pipeline is asked once loaded."""
+        if not conditions or len(set(conditions)) != len(conditions):
+            raise ParameterError(name, list(conditions), "different texts, at least one")
+        folder = local_folder(self.path)
+        facts = None if folder is None else described(folder, self.scheduler)
+        for condition in conditions:
+            if facts is not None and not facts.takes(condition):
+                raise ParameterError(name, condition, facts.allowed_conditions)
 
     def timestep(self, level: Level) -> float:
         """Give the scheduler's own timestep."""

@@ -34,8 +34,11 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Names in a config, the class of diffusers, and what is set in it."""
 
-UNPROMPTED = ("DDPMPipeline", "DDIMPipeline", "DiTPipeline")
-"""Pipelines without prompts; the last is told classes."""
+UNCONDITIONAL = ("DDPMPipeline", "DDIMPipeline")
+"""Pipelines that are told nothing."""
+
+CLASSES = 1000
+"""Classes that DiTPipeline knows, those of ImageNet."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,31 @@ class Facts:
     @property
     def prompted(self) -> bool:
         """Whether it takes prompts."""
-        return self.pipeline not in UNPROMPTED
+        return self.guided and self.pipeline != "DiTPipeline"
 
     @property
     def guided(self) -> bool:
         """Whether it has classifier-free guidance."""
-        return self.prompted or self.pipeline == "DiTPipeline"
+        return self.pipeline not in UNCONDITIONAL
+
+    def takes(self, condition: str) -> bool:
+        """Tell whether it can be asked for a condition."""
+        if self.prompted:
+            return bool(condition.strip())
+        return is_class(condition) if self.guided else condition == ""
+
+    @property
+    def allowed_conditions(self) -> str:
+        """Say in words what `takes` accepts."""
+        if self.prompted:
+            return "a prompt"
+        numbers = f"the number of a class as a text, '0' to '{CLASSES - 1}'"
+        return numbers if self.guided else "one empty text: the model is unconditional"
+
+
+def is_class(condition: str) -> bool:
+    """Tell whether a condition is the number of a class."""
+    return condition.isdecimal() and int(condition) < CLASSES
 
 
 def described(folder: Path, scheduler: str | None) -> Facts:
@@ -261,9 +283,8 @@ class LoadedPipeline:
     def takes(self, condition: str) -> bool:
         """Tell whether this pipeline can be asked for a condition."""
         if self.told == "class_labels":
-            classes = getattr(self.denoiser.config, "num_embeds_ada_norm", None) or 1000
-            return condition.isdecimal() and int(condition) < classes
-        return self.told == "prompt" or condition == ""
+            return is_class(condition)
+        return bool(condition.strip()) if self.told == "prompt" else condition == ""
 
     def shape(self, height: int | None, width: int | None) -> tuple[int, int, int]:
         """Give the shape of what is noised."""

@@ -1,4 +1,4 @@
-"""Classes of real pictures as Gaussians of one covariance: a theory to put beside a diffusion model.
+"""Classes of real pictures as Gaussians of one covariance: a theory beside a diffusion model.
 
 Its noised laws and posteriors are known, so that T_before, T_after and the leak of any classes can
 be computed; real classes are no Gaussians, and a run says where measurement differs.

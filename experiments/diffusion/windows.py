@@ -77,7 +77,7 @@ class PictureWindows(Experiment):
     def make_originals(self, measuring: PictureMeasuring) -> list[Original]:
         """Draw or read the originals."""
 
-    def conditions(self) -> tuple[str, ...]:
+    def asked(self) -> tuple[str, ...]:
         """Give what pictures are drawn for; one empty text for an unconditional model."""
         return ("",)
 
@@ -95,10 +95,12 @@ class PictureWindows(Experiment):
             self.sampler.levels(self.model.last_level)
         except ParameterError as error:
             raise error.within("sampler") from None
+        self.model.check_conditions("conditions", self.asked())
+        self.refuse_equal_draws()
 
     def refuse_equal_draws(self) -> None:
         """Refuse several resamples of an observation that would all be the same picture."""
-        if self.sampler.draws > 1 and not self.model.draws_noise:
+        if self.sampler.draws > 1 and self.model.noise_if_known() is False:
             allowed = (
                 "1, because this scheduler draws no noise: all resamples of one observation are "
                 "one picture; or model.scheduler=ddpm"
@@ -118,7 +120,6 @@ class PictureWindows(Experiment):
     def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
         """Draw what is not drawn yet, then make curves, windows, figures, summary and page."""
         began = time.perf_counter()
-        self.refuse_equal_draws()
         cost: dict[str, float] = {}
         if not all(directory.has(table) for table in self.drawn):
             cost = self._draw(directory, tracker, progress)
@@ -154,9 +155,11 @@ class PictureWindows(Experiment):
             ModelError: It cannot draw what is asked for.
         """
         takes = getattr(self.model, "takes", None)
-        strange = [c for c in self.conditions() if takes is not None and not takes(c)]
+        strange = [c for c in self.asked() if takes is not None and not takes(c)]
         if strange:
             raise ModelError(f"the model cannot be asked for {strange[0]!r}")
+        if self.sampler.draws > 1 and not self.model.draws_noise:
+            raise ModelError("the scheduler draws no noise; allowed: sampler.draws=1")
 
     def _analyse(self, directory: RunDirectory, cost: Mapping[str, float]) -> None:
         originals = directory.read("originals").to_pandas()
