@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from critwin.errors import ParameterError
-from experiments.diffusion.measuring import Kind, Original, PictureMeasuring
+from experiments.diffusion.measuring import Kind
 from experiments.diffusion.windows import PictureWindows
 
 
@@ -50,7 +50,3 @@ class DiffusionClone(PictureWindows):
     def asked(self) -> tuple[str, ...]:
         """Give the conditions."""
         return self.conditions
-
-    def make_originals(self, measuring: PictureMeasuring) -> list[Original]:
-        """Draw them from the model: their paths are known."""
-        return measuring.draw(self.conditions, per_condition=self.originals, seed=self.seed)

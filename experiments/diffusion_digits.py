@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
 from typing import Any, ClassVar, Literal
@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from critwin.curve import GridCurve
-from critwin.digits import PARTS, SIDE, load_digits
+from critwin.digits import PARTS, load_digits
 from critwin.errors import ModelError, ParameterError
+from critwin.picture import NoisedPicture
 from critwin.picture_records import image_of
 from critwin.records import RunDirectory
 from critwin.seeds import fold_in
@@ -101,23 +102,28 @@ class DiffusionDigits(PictureWindows):
             allowed = f"a part of before, {list(self.before)}, which is not all ten"
             raise ParameterError("after", list(self.after), allowed)
 
-    def make_originals(self, measuring: PictureMeasuring) -> list[Original]:
+    def check_loaded(self) -> None:
+        """Refuse a model of other pictures than digits."""
+        super().check_loaded()
+        images, _ = load_digits("held_out")
+        shape = self.model.pictures([images[0]], [""])[0].values.shape
+        drawn = self.model.resample([NoisedPicture("")], seeds=[[0]])[0][0].values.shape
+        if shape != drawn:
+            raise ModelError(
+                f"the model draws {drawn}; allowed: a model of handwritten digits, {shape}"
+            )
+
+    def make_originals(self, measuring: PictureMeasuring, chosen: range) -> list[Original]:
         """Draw them from the model, or take real digits."""
         if self.source == "model":
-            found = measuring.draw(("",), per_condition=self.originals, seed=self.seed)
-            shape = self.model.images([found[0].picture])[0].shape
-            if shape != (SIDE, SIDE, 1):
-                allowed = "a model of handwritten digits, (8, 8, 1)"
-                raise ModelError(f"the model draws pictures of shape {shape}; allowed: {allowed}")
-            return [_padded(original) for original in found]
-        images, classes = load_digits("held_out")
-        chosen = list(images[: self.originals])
-        pictures = self.model.pictures(chosen, [""] * len(chosen))
+            return super().make_originals(measuring, chosen)
+        images, classes = (part[chosen.start : chosen.stop] for part in load_digits("held_out"))
+        pictures = self.model.pictures(list(images), [""] * len(images))
         return [
             Original(
                 f"held_out/{i:04d}", "held_out", i, x, str(c), fold_in(self.seed, "held_out", i)
             )
-            for i, (x, c) in enumerate(zip(pictures, classes, strict=False))
+            for i, x, c in zip(chosen, pictures, classes, strict=True)
         ]
 
     @cached_property
@@ -204,7 +210,12 @@ class DiffusionDigits(PictureWindows):
             paper=PaperTimes(None, None, None, ()),
             measured=measured,
         )
-        rows = comparison.rows(window)
+        drawn = set(measured.own.tolist())
+        sets = (comparison.after, comparison.rest(comparison.after))
+        if all(drawn & set(members) for members in sets):
+            rows = comparison.rows(window)
+        else:
+            rows = [Row("window of S_after", None, None, None, None, "no original of it was drawn")]
         rows.append(self._speciation_row(originals, resamples))
         rows.append(_law_row(measured))
         rows.append(self._memory_row(directory))
@@ -352,11 +363,6 @@ def _law_row(measured: Measured) -> Row:
 def _values(images: np.ndarray) -> np.ndarray:
     """Give digits as the model sees them, in [-1, 1], shape (N, 64)."""
     return np.asarray(images.reshape(len(images), -1) / 127.5 - 1)
-
-
-def _padded(original: Original) -> Original:
-    """Name originals so that they sort as they are numbered."""
-    return replace(original, name=f"model/{original.replicate:04d}", group="model")
 
 
 def _named(labels: Sequence[str]) -> str:

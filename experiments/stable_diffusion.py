@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from experiments.diffusion.measuring import Original, PictureMeasuring
 from experiments.diffusion.windows import PictureWindows
 
 
@@ -23,13 +22,10 @@ class StableDiffusion(PictureWindows):
 
     conditions: tuple[str, ...] = ("a highly realistic photo of a car",)
     originals: int = 10
+    pictures_kept: int = 2
 
     name: ClassVar[str] = "stable_diffusion"
 
     def asked(self) -> tuple[str, ...]:
         """Give the conditions."""
         return self.conditions
-
-    def make_originals(self, measuring: PictureMeasuring) -> list[Original]:
-        """Draw them from the model."""
-        return measuring.draw(self.conditions, per_condition=self.originals, seed=self.seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,22 +68,32 @@ class PictureMeasuring:
     kind: Kind
     pictures_kept: int
 
-    def draw(self, conditions: Sequence[str], *, per_condition: int, seed: int) -> list[Original]:
-        """Draw originals from the sampler itself."""
-        identities = [(c, r) for c in conditions for r in range(per_condition)]
+    def draw(
+        self, conditions: Sequence[str], chosen: range, *, per_condition: int, seed: int
+    ) -> list[Original]:
+        """Draw originals from the sampler itself.
+
+        Args:
+            conditions: What they are drawn for.
+            chosen: Which of them, by number: those of the first condition come first.
+            per_condition: How many there are of each condition.
+            seed: Folded over condition and number.
+        """
+        identities = [(conditions[i // per_condition], i % per_condition) for i in chosen]
         seeds = [fold_in(seed, c, "original", r) for c, r in identities]
         drawn = self.sampler.resample(
             [NoisedPicture(c) for c, _ in identities], seeds=[[s] for s in seeds]
         )
         return [
-            Original(f"{_short(conditions, c)}/{r}", c or "unconditional", r, own[0], None, s)
+            Original(f"{_short(conditions, c)}/{r:04d}", c or "unconditional", r, own[0], None, s)
             for (c, r), own, s in zip(identities, drawn, seeds, strict=True)
         ]
 
     def carry_out(
         self,
         directory: RunDirectory,
-        originals: Sequence[Original],
+        make: Callable[[range], list[Original]],
+        count: int,
         *,
         tracker: Tracker,
         progress: Progress,
@@ -92,7 +102,8 @@ class PictureMeasuring:
 
         Args:
             directory: The run directory, locked.
-            originals: All of them.
+            make: Gives originals by their numbers.
+            count: How many there are.
             tracker: Told after each part.
             progress: Shown after each part.
 
@@ -102,20 +113,19 @@ class PictureMeasuring:
         levels = self.protocol.levels(self.sampler.last_level)
         each = len(levels) * self.protocol.n * self.protocol.draws
         size = max(1, ROWS_PER_PART // each)
-        blocks = [originals[i : i + size] for i in range(0, len(originals), size)]
-        done = [b for i, b in enumerate(blocks) if directory.has_part("resamples", i)]
-        progress.begin("resamples", len(originals), unit="originals", done=sum(map(len, done)))
-        count = sum(map(len, done))
+        blocks = [range(i, min(i + size, count)) for i in range(0, count, size)]
+        done = sum(len(b) for i, b in enumerate(blocks) if directory.has_part("resamples", i))
+        progress.begin("resamples", count, unit="originals", done=done)
         for i in undone_parts(directory, ["originals", "pictures", "resamples"], len(blocks)):
             began = time.perf_counter()
-            tables = self._tables(blocks[i], levels)
+            tables = self._tables(make(blocks[i]), levels)
             seconds = time.perf_counter() - began
             notes = {"seconds": seconds, "halvings": self.sampler.halvings}
             for name in ("originals", "pictures", "resamples"):
                 directory.write_part(name, i, tables[name], notes=notes)
-            count += len(blocks[i])
+            done += len(blocks[i])
             rate = tables["resamples"].num_rows / seconds
-            told = {"originals_done": float(count), "images_per_second": rate}
+            told = {"originals_done": float(done), "images_per_second": rate}
             tracker.log(told | self._agreement(tables["resamples"]))
             progress.advance(len(blocks[i]), **{"images/s": rate})
         progress.end()
@@ -130,8 +140,8 @@ class PictureMeasuring:
         steps = sum(self.sampler.last_level - level for level in levels)
         return {
             "seconds": sum(note["seconds"] for note in noted),
-            "images": float(each * len(originals)),
-            "steps": float(steps * self.protocol.n * self.protocol.draws * len(originals)),
+            "images": float(each * count),
+            "steps": float(steps * self.protocol.n * self.protocol.draws * count),
             "halvings": sum(note["halvings"] for note in noted),
         }
 

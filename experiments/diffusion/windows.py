@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -73,9 +73,9 @@ class PictureWindows(Experiment):
         "figures",
     )
 
-    @abstractmethod
-    def make_originals(self, measuring: PictureMeasuring) -> list[Original]:
-        """Draw or read the originals."""
+    def make_originals(self, measuring: PictureMeasuring, chosen: range) -> list[Original]:
+        """Draw or read some originals, by number."""
+        return measuring.draw(self.asked(), chosen, per_condition=self.originals, seed=self.seed)
 
     def asked(self) -> tuple[str, ...]:
         """Give what pictures are drawn for; one empty text for an unconditional model."""
@@ -141,12 +141,14 @@ class PictureWindows(Experiment):
         self, directory: RunDirectory, tracker: Tracker, progress: Progress
     ) -> dict[str, float]:
         measuring = self.measuring()
-        progress.begin("originals", 1, unit="sets")
         self.check_loaded()
-        originals = self.make_originals(measuring)
-        progress.advance(1)
-        progress.end()
-        return measuring.carry_out(directory, originals, tracker=tracker, progress=progress)
+        return measuring.carry_out(
+            directory,
+            partial(self.make_originals, measuring),
+            self.originals * len(self.asked()),
+            tracker=tracker,
+            progress=progress,
+        )
 
     def check_loaded(self) -> None:
         """Refuse what only a loaded model can tell.

@@ -57,7 +57,12 @@ def given(path: Path, tmp_path: Path) -> list[str]:
     """Give overrides for what a file leaves open."""
     problems = tmp_path / "gsm8k.jsonl"
     problems.write_text(LINE)
-    values = {"gsm8k": [f"dataset.path={problems}"], "hf": ["model.path=some/model"]}
+    values = {
+        "gsm8k": [f"dataset.path={problems}"],
+        "hf": ["model.path=some/model"],
+        "diffusion": ["model.path=some/model"],
+        "clip": ["feature.prompts={cat: a photo of a cat, dog: a photo of a dog}"],
+    }
     return values.get(path.stem, [])
 
 
