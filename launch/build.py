@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -172,17 +172,25 @@ def component(values: object, path: str, kind: type, *, launcher_keys: Sequence[
         raise ConfigError(f"{path or target.__name__}: {error}") from None
 
 
-def _argument(value: object, path: str, hint: Any) -> object:
+def _argument(value: Any, path: str, hint: Any) -> object:
     if isinstance(value, dict) and "_target_" in value:
         return component(value, path, hint if inspect.isclass(hint) else object)
     kind = value_class(hint)
-    if isinstance(value, dict) and kind is not None:
+    if isinstance(value, dict) and (kind is not None or _holds_components(value)):
+        kind = kind or next((k for k in get_args(hint)[1:] if inspect.isclass(k)), object)
         return {key: component(node, _join(path, key), kind) for key, node in value.items()}
     if value == MISSING:
         raise ConfigError(f"{path} is missing; give it as {path}=...; allowed: {describe(hint)}")
     if not fits(value, hint):
         raise ParameterError(path, value, describe(hint))
     return as_tuples(value, hint)
+
+
+def _holds_components(value: object) -> bool:
+    """Tell whether a node gives names to several components."""
+    if not isinstance(value, dict) or not value:
+        return False
+    return any(isinstance(each, dict) and "_target_" in each for each in value.values())
 
 
 def _check_keys(
