@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from critwin.branching import VOTES, budget_votes
 from critwin.branching_summary import branching_figure, summarise_votes
+from critwin.claimed_parts import WAIT_SECONDS
 from critwin.drawing import save
 from critwin.errors import ParameterError, ProblemError
 from critwin.feature import Feature
@@ -21,13 +23,14 @@ from critwin.prompt import PromptTemplate
 from critwin.protocol import ForkProtocol, Sampling
 from critwin.records import RunDirectory
 from critwin.window import WindowRule
-from experiments.branch_drawing import draw_branches, finding_tokens, plan_branches
+from experiments.branch_drawing import BranchDrawing, finding_tokens, plan_branches
 from experiments.experiment import Accounts, Experiment
 from experiments.fork_resampling import ForkResampling, forking
 from experiments.originals import Drawing
 from experiments.tracker import Progress, Tracker
 
-DRAWN = ("originals", *ForkResampling.tables, "branches")
+FORKED = ("originals", "resamples", "plans")
+DRAWN = (*FORKED, "branches")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class BranchAtWindows(Experiment):
     seed: int = 0
 
     name: ClassVar[str] = "branch_at_windows"
+    shared: ClassVar[bool] = True
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -118,7 +122,29 @@ class BranchAtWindows(Experiment):
         if all(directory.has(table) for table in DRAWN):
             self._analyse(directory)
             return None
-        drawing = Drawing(
+        accounts = self._resampling().carry_out(
+            directory, rule=self.window, tracker=tracker, progress=progress
+        )
+        branches, seconds = self._branching(directory).carry_out(directory, progress)
+        accounts.tokens_generated += sum(branches["tokens_generated"].to_pylist())
+        accounts.seconds["branches"] = seconds
+        accounts.seconds["analysis"] = self._analyse(directory)
+        return accounts
+
+    def help(self, directory: RunDirectory, *, wanted: Callable[[], bool]) -> None:
+        """Draw parts of originals, forks and branches that no other process draws."""
+        if all(directory.has(table) for table in DRAWN):
+            return
+        self._resampling().help(directory, wanted=wanted)
+        tables = [directory.path / f"{table}.parquet" for table in FORKED]
+        while wanted():
+            if all(table.exists() for table in tables):  # windows are found by all forks
+                self._branching(directory).help(directory, wanted=wanted)
+                return
+            time.sleep(WAIT_SECONDS)
+
+    def _drawing(self) -> Drawing:
+        return Drawing(
             sampler=self.model.with_sampling(self.sampler),
             problems=self.problems,
             prompt=self.prompt,
@@ -126,25 +152,20 @@ class BranchAtWindows(Experiment):
             per_problem=self.originals_per_problem,
             seed=self.seed,
         )
-        resampling = ForkResampling(drawing=drawing, protocol=self.sampler)
-        accounts = resampling.carry_out(
-            directory, rule=self.window, tracker=tracker, progress=progress
-        )
-        originals = directory.read("originals")
+
+    def _resampling(self) -> ForkResampling:
+        return ForkResampling(drawing=self._drawing(), protocol=self.sampler)
+
+    def _branching(self, directory: RunDirectory) -> BranchDrawing:
+        originals, resamples, plans = (directory.read(table) for table in FORKED)
         planned = plan_branches(
             originals.to_pandas(),
-            directory.read("resamples").to_pandas(),
-            directory.read("plans").to_pandas(),
+            resamples.to_pandas(),
+            plans.to_pandas(),
             rule=self.window,
             most=max(self.budgets),
         )
-        branches, seconds = draw_branches(
-            directory, drawing, planned, originals.to_pylist(), progress
-        )
-        accounts.tokens_generated += sum(branches["tokens_generated"].to_pylist())
-        accounts.seconds["branches"] = seconds
-        accounts.seconds["analysis"] = self._analyse(directory)
-        return accounts
+        return BranchDrawing(self._drawing(), planned, originals.to_pylist())
 
     def _analyse(self, directory: RunDirectory) -> float:
         began = time.perf_counter()

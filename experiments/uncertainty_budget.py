@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -21,10 +22,11 @@ from critwin.problems.arithmetic_budget import student_budget
 from critwin.prompt import PromptTemplate
 from critwin.protocol import Sampling
 from critwin.records import RunDirectory
-from experiments.experiment import Accounts, Experiment
+from experiments.experiment import Accounts, Cost, Experiment
 from experiments.fold_resampling import FoldResampling
 from experiments.fork_resampling import forking
 from experiments.originals import Drawing
+from experiments.planning import pilot_cost
 from experiments.tracker import Progress, Tracker
 
 DRAWN = ("originals", "resamples", "folds")
@@ -54,6 +56,7 @@ class UncertaintyBudget(Experiment):
     seed: int = 0
 
     name: ClassVar[str] = "uncertainty_budget"
+    shared: ClassVar[bool] = True
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -101,6 +104,21 @@ class UncertaintyBudget(Experiment):
         if all(directory.has(table) for table in DRAWN):
             self._analyse(directory, progress)
             return None
+        resampling = self._resampling()
+        accounts = resampling.carry_out(directory, tracker=tracker, progress=progress)
+        accounts.seconds["analysis"] = self._analyse(directory, progress)
+        return accounts
+
+    def help(self, directory: RunDirectory, *, wanted: Callable[[], bool]) -> None:
+        """Draw parts of originals and forks that no other process draws."""
+        if not all(directory.has(table) for table in DRAWN):
+            self._resampling().help(directory, wanted=wanted)
+
+    def cost(self, *, progress: Progress) -> Cost:
+        """Measure, by a pilot of seconds, what a run would cost."""
+        return pilot_cost(self._resampling(), originals=8, progress=progress)
+
+    def _resampling(self) -> FoldResampling:
         drawing = Drawing(
             sampler=self.model.with_sampling(self.sampler),
             problems=self.problems,
@@ -109,10 +127,7 @@ class UncertaintyBudget(Experiment):
             per_problem=self.originals_per_problem,
             seed=self.seed,
         )
-        resampling = FoldResampling(drawing=drawing, protocol=self.sampler)
-        accounts = resampling.carry_out(directory, tracker=tracker, progress=progress)
-        accounts.seconds["analysis"] = self._analyse(directory, progress)
-        return accounts
+        return FoldResampling(drawing=drawing, protocol=self.sampler)
 
     def _analyse(self, directory: RunDirectory, progress: Progress) -> float:
         began = time.perf_counter()
