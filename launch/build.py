@@ -32,7 +32,7 @@ TARGETS = "a class of " + ", ".join(f"{room}.*" for room in ROOMS)
 MISSING = "???"
 ALIKE = 0.75
 """Likeness above which a key is offered in place of one that does not exist."""
-LAUNCHER_KEYS = ("outputs", "multirun", "dry_run", "cluster", "tracker")
+LAUNCHER_KEYS = ("outputs", "multirun", "dry_run", "dry_run_cost", "cluster", "tracker")
 
 
 class ConfigError(CritwinError):
@@ -88,8 +88,9 @@ def build_values(config: Mapping[str, Any]) -> Job:
     values = dict(config)
     refuse_secrets(values)
     launcher = {key: values.pop(key, MISSING) for key in LAUNCHER_KEYS}
-    if type(launcher["dry_run"]) is not bool:
-        raise ParameterError("dry_run", launcher["dry_run"], "true or false")
+    for key in ("dry_run", "dry_run_cost"):
+        if type(launcher[key]) is not bool:
+            raise ParameterError(key, launcher[key], "true or false")
     parts = {key: launcher[key] for key in ("cluster", "tracker")}
     folders = {key: _folder(key, launcher[key]) for key in ("outputs", "multirun")}
     if "_target_" not in values:
