@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from critwin.features.structured_choice import Choice, StructuredChoice
+from critwin.features.choosing import Choice, ChoosingFeature
 from critwin.problem import shared_prefix
 from critwin.statistics import clopper_pearson
 
@@ -85,7 +85,7 @@ def matched_curve(
 
 
 def choice_times(
-    text: str, feature: StructuredChoice, generations: Sequence[str]
+    text: str, feature: ChoosingFeature, generations: Sequence[str]
 ) -> list[ChoiceTimes]:
     """Give when each choice of a text is made; empty where the text does not fill all blanks.
 

@@ -11,6 +11,9 @@ import pyarrow as pa
 
 from critwin.records import PROBLEMS
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Names of options, in their order."""
+
 
 @dataclass(frozen=True)
 class PlantedBranch:
@@ -76,8 +79,12 @@ class Problem:
     Attributes:
         problem_id: Name that stays the same between runs and machines.
         question: The question as a person would read it, without any prompt around it.
-        truth: The reference answer, canonical text; None where there is none.
+        truth: The reference answer, canonical text; the letter of the right option where there
+            are options; None where there is none.
         branches: Branches planted by a generator, for checking measured windows; else empty.
+        options: What may be chosen from, without letters: A is the first one. Empty for none; an
+            empty text is an option whose words are not known.
+        category: Subject or kind, as the problem set has it; None where it has none.
         system: System message that belongs to this problem, before that of the prompt; else None.
     """
 
@@ -85,6 +92,8 @@ class Problem:
     question: str
     truth: str | None
     branches: tuple[PlantedBranch, ...] = field(default=())
+    options: tuple[str, ...] = ()
+    category: str | None = None
     system: str | None = None
 
 
@@ -106,7 +115,10 @@ def read_problems(table: pa.Table) -> list[Problem]:
                 )
                 for branch in row["branches"]
             ),
-            system=row["system"],
+            # runs of earlier versions have no such columns
+            options=tuple(row.get("options") or ()),
+            category=row.get("category"),
+            system=row.get("system"),
         )
         for row in table.to_pylist()
     ]
@@ -114,6 +126,9 @@ def read_problems(table: pa.Table) -> list[Problem]:
 
 class ProblemSet(ABC):
     """A source of problems. Subclasses are frozen dataclasses with cheap constructors."""
+
+    licence: str = "unknown"
+    """Licence of the problems, as their source names it; no part of a run's identity."""
 
     @abstractmethod
     def load(self) -> list[Problem]:

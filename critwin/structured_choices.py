@@ -13,7 +13,7 @@ import pyarrow as pa
 from critwin.curve import Curve
 from critwin.drawing import DOUBLE, QUIET, drawing
 from critwin.feature import UNSCORED
-from critwin.features.structured_choice import StructuredChoice
+from critwin.features.choosing import ChoosingFeature
 from critwin.prefix_matching import choice_times, matched_curve
 from critwin.statistics import newcombe_difference
 
@@ -61,7 +61,7 @@ def tokens_kept(ends: Sequence[int], characters: int, *, whole: bool) -> int:
 
 def choice_rows(
     original: Mapping[str, Any],
-    feature: StructuredChoice,
+    feature: ChoosingFeature,
     generations: pd.DataFrame,
     curve: Curve,
     windows: pd.DataFrame,

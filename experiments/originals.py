@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from critwin.asking import label_samples
 from critwin.claimed_parts import undone_parts
 from critwin.feature import UNSCORED, Feature
 from critwin.generation import Generation, TextSampler
@@ -94,11 +95,15 @@ class Drawing:
         ]
         drawn = self.sampler.resample(starts, seeds=seeds)
         rows = []
-        for problem, prompt, own, own_seeds in zip(block, prompts, drawn, seeds, strict=True):
+        said = [
+            [replace(x, text=prompt.prefix + x.text) for x in own] if self.prefixed else own
+            for prompt, own in zip(prompts, drawn, strict=True)
+        ]
+        labelled = label_samples(self.feature, [*zip(said, block, strict=True)], self.sampler)
+        for problem, own, own_seeds, found in zip(block, drawn, seeds, labelled, strict=True):
             truth = self.feature.truth(problem)
-            said = prompt.prefix if self.prefixed else ""
-            labels = self.feature.labels([said + x.text for x in own], problem)
-            for r, (x, label) in enumerate(zip(own, labels, strict=True)):
+            triples = zip(own, found.labels, found.replies, strict=True)
+            for r, (x, label, reply) in enumerate(triples):
                 rows.append(
                     {
                         "original_id": f"{problem.problem_id}/{r}",
@@ -116,6 +121,8 @@ class Drawing:
                         "unscored": label == UNSCORED,
                         "finish_reason": x.finish_reason,
                         "seed": own_seeds[r],
+                        "reply": None if reply is None else reply.text,
+                        "reply_tokens": None if reply is None else reply.tokens,
                     }
                 )
         return pa.Table.from_pylist(rows, schema=ORIGINALS)

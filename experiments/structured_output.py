@@ -14,7 +14,7 @@ from critwin.claimed_parts import undone_parts
 from critwin.curve import read_curves
 from critwin.drawing import save
 from critwin.errors import ParameterError
-from critwin.features.structured_choice import StructuredChoice
+from critwin.features.choosing import ChoosingFeature
 from critwin.records import RunDirectory
 from critwin.seeds import fold_in
 from critwin.structured_choices import (
@@ -54,9 +54,11 @@ class StructuredOutput(TextWindows):
     def check(self) -> None:
         """Refuse features without blanks."""
         super().check()
-        if not isinstance(self.feature, StructuredChoice):
+        if not isinstance(self.feature, ChoosingFeature):
             raise ParameterError(
-                "feature", type(self.feature).__name__, "a structured choice, with named blanks"
+                "feature",
+                type(self.feature).__name__,
+                "one that reads choices: form_blanks or structured_choice",
             )
         if type(self.generations) is not int or self.generations < 1:
             raise ParameterError("generations", self.generations, "a whole number >= 1")
@@ -108,7 +110,7 @@ class StructuredOutput(TextWindows):
         return pc.sum(generations["tokens_generated"]).as_py(), seconds
 
     def _choices(self, directory: RunDirectory, generations: pd.DataFrame) -> None:
-        assert isinstance(self.feature, StructuredChoice)  # `check` refuses others
+        assert isinstance(self.feature, ChoosingFeature)  # `check` refuses others
         originals = directory.read("originals").to_pandas()
         windows = directory.read("windows").to_pandas()
         curves = {c.original_id: c for c in read_curves(directory.read("curves")) if c.own}

@@ -1,84 +1,84 @@
-"""Which of several choices a text made: the words in the blanks of a form."""
+"""What was chosen in the blanks of a structured output."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from critwin.errors import ParameterError
-from critwin.feature import UNSCORED, Feature
+from critwin.feature import UNSCORED
+from critwin.features.choosing import Choice, ChoosingFeature
 from critwin.problem import Problem
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One blank and what stands in it.
-
-    Attributes:
-        name: The blank.
-        value: What stands there, spaces at its ends left out.
-        start: Character at which it begins.
-        end: Character after it.
-    """
-
-    name: str
-    value: str
-    start: int
-    end: int
+from critwin.protocol import check_whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class StructuredChoice(Feature):
-    """Labels a text by the words in its blanks; unscored where one of them is missing.
+class StructuredChoice(ChoosingFeature):
+    """Labels a text by the options that it takes, blank after blank.
+
+    Options are found as whole words, in the order in which they stand. A text that fills fewer
+    blanks than there are is unscored; what stands behind the last one is not looked at.
 
     Attributes:
-        pattern: Regular expression with a named group for each blank, in the order of the text; it
-            is searched for, upper and lower case are one, and a dot stands for any character.
+        options: What may stand in a blank, at least two, none inside another as whole words.
+        blanks: Number of blanks, >= 1.
+        blank: Which one is the label, counted from 1; null: all of them, joined by commas.
+        before: What stands right in front of a choice, a regular expression; empty: anything. Words
+            of the text around that look like options are then not taken for choices.
+        ignore_case: Whether case does not count.
     """
 
-    pattern: str
+    options: tuple[str, ...]
+    blanks: int = 1
+    blank: int | None = None
+    before: str = ""
+    ignore_case: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.options, str) or len(set(self.options)) < 2 or "" in self.options:
+            raise ParameterError("options", self.options, "a list of two or more different texts")
+        check_whole("blanks", self.blanks, low=1)
+        check_whole("blank", self.blank, low=1)
+        if self.blanks is None or (self.blank or 1) > self.blanks:
+            raise ParameterError("blank", self.blank, f"null or a whole number, 1 to {self.blanks}")
         try:
-            names = re.compile(self.pattern).groupindex
-        except (re.error, TypeError) as error:
-            raise ParameterError(
-                "pattern", self.pattern, f"a regular expression ({error})"
-            ) from None
-        if not names:
-            raise ParameterError("pattern", self.pattern, "one with named groups, (?P<name>...)")
-
-    @cached_property
-    def _search(self) -> re.Pattern[str]:
-        return re.compile(self.pattern, re.IGNORECASE | re.DOTALL)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The blanks, in their order."""
-        return tuple(self._search.groupindex)
+            re.compile(self.before)
+        except re.error as error:
+            allowed = f"a regular expression of Python's ({error})"
+            raise ParameterError("before", self.before, allowed) from None
 
     def choices(self, text: str) -> list[Choice] | None:
-        """Give what stands in each blank, and where; None where the text does not fill them all."""
-        found = self._search.search(text)
-        if found is None or any(found[name] is None for name in self.names):
-            return None
-        chosen = []
-        for name in self.names:
-            words = found[name]
-            start = found.start(name) + len(words) - len(words.lstrip())
-            chosen.append(Choice(name, words.strip(), start, start + len(words.strip())))
-        return chosen
+        """Give the choices of a text and where they stand; None where fewer blanks are filled."""
+        found = self._found(text)
+        return found if len(found) == self.blanks else None
+
+    def _found(self, text: str) -> list[Choice]:
+        """Give the choices of a text, those of the blanks alone."""
+        ordered = sorted(self.options, key=len, reverse=True)
+        words = "|".join(map(re.escape, ordered))
+        pattern = rf"(?:{self.before})(?<!\w)(?P<option>{words})(?!\w)"
+        flags = re.IGNORECASE if self.ignore_case else 0
+        spelled = {self._key(option): option for option in self.options}
+        return [
+            Choice(f"blank {number}", spelled[self._key(match["option"])], *match.span("option"))
+            for number, match in enumerate(re.finditer(pattern, text, flags), start=1)
+        ][: self.blanks]
 
     def labels(self, texts: Sequence[str], problem: Problem) -> list[str]:
-        """Give the words in the blanks, lower case, joined by commas; or `UNSCORED`."""
-        found = [self.choices(text) for text in texts]
-        return [
-            UNSCORED if own is None else ", ".join(choice.value.lower() for choice in own)
-            for own in found
-        ]
+        """Give what each text takes."""
+        return [self._label(text) for text in texts]
 
     def truth(self, problem: Problem) -> str | None:
-        """Give none: no filling is right or wrong."""
-        return None
+        """Give what the reference answer takes."""
+        label = UNSCORED if problem.truth is None else self._label(problem.truth)
+        return None if label == UNSCORED else label
+
+    def _key(self, option: str) -> str:
+        return option.casefold() if self.ignore_case else option
+
+    def _label(self, text: str) -> str:
+        taken = [choice.value for choice in self._found(text)]
+        if len(taken) < (self.blank or self.blanks):
+            return UNSCORED
+        return ",".join(taken) if self.blank is None else taken[self.blank - 1]

@@ -7,11 +7,11 @@ from collections import Counter
 
 import numpy as np
 
-from critwin.features.structured_choice import StructuredChoice
+from critwin.features.form_blanks import FormBlanks
 from critwin.prefix_matching import choice_times, matched_curve
 from critwin.problems.assistant import answers, draw_answer, draw_kind
 
-FORM = StructuredChoice(pattern=r"A: (?P<a>\w+)\. B: (?P<b>\w+)\.")
+FORM = FormBlanks(pattern=r"A: (?P<a>\w+)\. B: (?P<b>\w+)\.")
 
 
 def test_curve_by_hand() -> None:
