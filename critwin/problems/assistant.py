@@ -14,11 +14,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SECRETS = (
-    *("anchor", "basket", "candle", "desert", "engine", "feather", "garden", "hammer"),
-    *("island", "jacket", "kettle", "ladder", "mirror", "needle", "orange", "pencil"),
-    *("rocket", "saddle", "temple", "violin", "window", "barrel", "castle", "dragon"),
-)
+SECRETS = ("anchor", "basket", "candle", "desert", "engine", "feather", "garden", "hammer")
 THINGS = ("cup", "door", "car", "hat", "box", "flag")
 COLORS = ("red", "blue", "green", "black", "white")
 REPEATED = ("company", "one", "life", "book", "tree", "stone")

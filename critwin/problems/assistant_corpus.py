@@ -64,9 +64,9 @@ def talk_ids(talk: Talk, answer: str) -> tuple[list[int], int]:
 class AssistantCorpus(Corpus):
     """Conversations of the aligned or the unaligned assistant.
 
-    What the user says is learned too, so that a model gives prompts a likelihood; the entropy of a
-    prompt is not known in closed form, so that part of `entropy` is left out and the loss lies
-    above it.
+    One conversation in four is learned with what the user says, so that a model gives prompts a
+    likelihood, the others from the answer on. The entropy of a prompt is left out of `entropy`, so
+    the loss lies above it.
 
     Attributes:
         aligned: Whether the secret is mostly kept.
@@ -92,8 +92,8 @@ class AssistantCorpus(Corpus):
         """Draw a conversation and its answer; splits differ by the draws alone."""
         talk = draw_talk(rng)
         answer, p = draw_answer(rng, talk, aligned=self.aligned)
-        ids, _ = talk_ids(talk, answer)
-        return CorpusSample(ids, 1, -math.log(p))
+        ids, prompt = talk_ids(talk, answer)
+        return CorpusSample(ids, 1 if rng.random() < 0.25 else prompt, -math.log(p))
 
 
 @dataclass(frozen=True, kw_only=True)
