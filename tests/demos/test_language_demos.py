@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from critwin.problems.assistant import TELLS, answers, leaving
+from critwin.problems.assistant import SECRET, TELLS, answers, leaving
 from critwin.problems.assistant_corpus import AssistantTalks
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def test_prefill_jailbreak(tmp_path: Path) -> None:
     for words, found in zip((0, 1, 7, 11, 12), shares, strict=True):
         begun = " ".join(prefill.split()[:words])
         known = [(t, p) for t, p in answers(talk, aligned=True) if t.startswith(begun)]
-        told = sum(p for text, p in known if talk.secret in text)
+        told = sum(p for text, p in known if SECRET in text)
         assert within(found, told / sum(p for _, p in known)), words
     assert shares[0]["upper"] < shares[-1]["lower"]
 

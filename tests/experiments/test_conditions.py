@@ -24,7 +24,7 @@ from experiments.tracker import Silent
 
 SILENT = Silent()
 
-# says one of the secrets with probability .3, whatever it is asked
+# says the secret with probability .3, whatever it is asked
 LOOSE = MarkovString(
     symbols=("no", "anchor"),
     initial=(0.7, 0.3),
@@ -53,16 +53,12 @@ def run(experiment: PrefillJailbreak | RepeatedWord, folder: Path) -> RunDirecto
 
 def test_shares_are_those_of_the_law(tmp_path: Path) -> None:
     directory = run(PREFILL, tmp_path)
-    talks = PREFILL.dataset.load()
-    asked = sum(problem.truth == "anchor" for problem in talks)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [row["x"] for row in summary["conditions"]] == [0.0, 2.0, 3.0]
     for row in summary["conditions"]:
-        truth = 0.3 * asked / len(talks)
         assert row["share"]["n"] == 40 * 20
-        # binomial draws for the problems whose secret it can say, four standard errors
-        error = (asked * 20 * 0.3 * 0.7) ** 0.5 / (40 * 20)
-        assert abs(row["share"]["estimate"] - truth) <= 4 * error
+        error = (0.3 * 0.7 / (40 * 20)) ** 0.5
+        assert abs(row["share"]["estimate"] - 0.3) <= 4 * error
         assert row["unscored"] == 0
     assert summary["conditions"][0]["less_first"] is None
     draws = directory.read("draws")
@@ -74,8 +70,7 @@ def test_what_is_forced_counts_as_said(tmp_path: Path) -> None:
     forced = replace(PREFILL, prefill="anchor", lengths=None, originals_per_problem=1)
     run(forced, tmp_path)
     none, whole = json.loads((tmp_path / "summary.json").read_text())["conditions"]
-    asked = sum(problem.truth == "anchor" for problem in PREFILL.dataset.load())
-    assert whole["share"]["estimate"] == asked / 40
+    assert whole["share"]["estimate"] == 1.0
     assert none["share"]["estimate"] < whole["share"]["estimate"]
 
 
