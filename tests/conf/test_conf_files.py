@@ -33,6 +33,7 @@ READERS = {
     "relabel": "runs=[{run}]",
     "compare": "runs=[{run},{run}]",
     "detect_file": "path={rollouts}",
+    "grade_file": "path={answers}",
 }
 """Experiments that read runs or files, and how they are given them."""
 
@@ -41,7 +42,10 @@ def opened(name: str, run: Path) -> list[str]:
     """Give overrides for what an experiment leaves open."""
     rollouts = run / "rollouts.csv"
     rollouts.write_text("trajectory_id,position,agreeing,trials\na,0,1,2\n")
-    return [READERS[name].format(run=run, rollouts=rollouts)] if name in READERS else []
+    answers = run / "answers.jsonl"
+    answers.write_text('{"gold": "1", "pred": "2"}\n')
+    given = {"run": run, "rollouts": rollouts, "answers": answers}
+    return [READERS[name].format(**given)] if name in READERS else []
 
 
 def compose(*overrides: str, mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -57,7 +61,14 @@ def given(path: Path, tmp_path: Path) -> list[str]:
     """Give overrides for what a file leaves open."""
     problems = tmp_path / "gsm8k.jsonl"
     problems.write_text(LINE)
-    values = {"gsm8k": [f"dataset.path={problems}"], "hf": ["model.path=some/model"]}
+    values = {
+        "own": [f"dataset.path={problems}"],
+        "hf": ["model.path=some/model"],
+        "pattern": ["feature.pattern=x"],
+        "structured_choice": ["feature.options=[a,b]"],
+        "judged": ["feature.judge.path=some/model"],
+        "strong_reject": ["feature.judge.path=some/model"],
+    }
     return values.get(path.stem, [])
 
 
