@@ -6,9 +6,11 @@ import time
 from collections.abc import Sequence
 
 from critwin.curve import MeasuredCurve, curves_table, grid_curves
+from critwin.feature import Feature
 from critwin.figures import write_figures
 from critwin.fork_tables import attribution_table, read_forks
 from critwin.forks import ForkCurve, Forks, fork_curves
+from critwin.label_conflicts import summarise_conflicts
 from critwin.problem import read_problems
 from critwin.protocol import ForkProtocol, Protocol
 from critwin.records import RunDirectory
@@ -39,6 +41,7 @@ def analyse(
     protocol: Protocol,
     rule: WindowRule,
     progress: Progress,
+    feature: Feature | None = None,
 ) -> float:
     """Write curves, windows, verdicts, attribution, summary, figures, page of a run with records.
 
@@ -48,6 +51,7 @@ def analyse(
         protocol: How originals were resampled.
         rule: What counts as a window; asked about each original.
         progress: Shows the steps.
+        feature: Gave the labels; its grader's conflicts with them are counted.
 
     Returns:
         Seconds that it took.
@@ -83,6 +87,9 @@ def analyse(
         threshold=getattr(rule, "threshold", None),
         plans=plans,
     )
+    conflicts = feature and summarise_conflicts(originals, resamples, problems, feature)
+    if conflicts is not None:
+        summary["label_conflicts"] = conflicts
     add_verdicts(summary, originals, directory.read("verdicts").to_pandas())
     directory.write_json("summary", summary)
     progress.advance(1)

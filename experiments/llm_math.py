@@ -156,4 +156,5 @@ class LlmMath(Experiment):
             protocol=self.sampler,
             rule=self.window,
             progress=progress,
+            feature=self.feature,
         )

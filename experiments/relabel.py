@@ -122,7 +122,11 @@ class Relabel(Experiment):
         tracker.log({"problems_done": len(problems), "texts": tables["resamples"].num_rows})
         seconds = {"labels": time.perf_counter() - began}
         seconds["analysis"] = analyse(
-            directory, protocol=self.source.protocol, rule=self.window, progress=progress
+            directory,
+            protocol=self.source.protocol,
+            rule=self.window,
+            progress=progress,
+            feature=self.feature,
         )
         return Accounts(seconds=seconds)
 
