@@ -18,7 +18,7 @@ from critwin.errors import RecordsError
 from critwin.files import replacing, write_text
 from critwin.lease import Lease, is_abandoned
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Part of every run id: runs of different schemas are different runs."""
 
 PROBLEMS = pa.schema(
@@ -26,6 +26,7 @@ PROBLEMS = pa.schema(
         ("problem_id", pa.string()),
         ("question", pa.string()),
         ("truth", pa.string()),  # the reference answer as the problem set has it; null: none
+        ("system", pa.string()),  # system message of this problem alone; null: none
         (
             "branches",  # planted by a generator; else empty
             pa.list_(
@@ -227,6 +228,18 @@ ATTRIBUTION = pa.schema(
                 )
             ),
         ),
+    ]
+)
+
+PICTURES = pa.schema(  # of a run of images; what the page makes of them: critwin/page_pictures.py
+    [
+        ("original_id", pa.string()),
+        ("position", pa.int32()),  # reverse steps already taken; of kind original: all
+        ("t", pa.float64()),
+        ("kind", pa.string()),  # original: what it ends in; observed: what is left of it; resample
+        ("replicate", pa.int32()),  # of the resample; null of the others
+        ("label", pa.string()),  # what the feature reads in it; null of observed
+        ("file", pa.string()),  # name of a PNG in images/
     ]
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from critwin.curve import MeasuredCurve, curves_table, grid_curves
@@ -42,7 +41,7 @@ def analyse(
     rule: WindowRule,
     progress: Progress,
     feature: Feature | None = None,
-) -> float:
+) -> None:
     """Write curves, windows, verdicts, attribution, summary, figures, page of a run with records.
 
     Args:
@@ -52,11 +51,7 @@ def analyse(
         rule: What counts as a window; asked about each original.
         progress: Shows the steps.
         feature: Gave the labels; its grader's conflicts with them are counted.
-
-    Returns:
-        Seconds that it took.
     """
-    began = time.perf_counter()
     originals = directory.read("originals").to_pandas()
     resamples = directory.read("resamples").to_pandas()
     resamples = resamples[resamples["kind"] != "direct"]  # another estimand, never mixed in
@@ -98,7 +93,6 @@ def analyse(
     write_report(directory.path)
     progress.advance(1)
     progress.end()
-    return time.perf_counter() - began
 
 
 def _fork_curves(forks: Sequence[Forks], progress: Progress) -> list[ForkCurve]:

@@ -118,12 +118,12 @@ class DetectorBenchmark(Experiment):
         if self.max_width < 1:
             raise ParameterError("max_width", self.max_width, "a number of tokens >= 1")
         try:
-            self.model.with_sampling(self.sampler)
+            model = self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
         refuse_asking(self.feature, "it measures how texts are drawn")
         if self.originals:
-            forking(self.model)
+            forking(model)
             if not self.problems:
                 raise ProblemError("the problem set is empty")
 

@@ -32,7 +32,8 @@ class FoldResampling(Resampling):
 
     tables: ClassVar[tuple[str, ...]] = ("folds", "resamples")
 
-    def _expected_tokens(self, originals: pa.Table) -> float:
+    def expected_tokens(self, originals: pa.Table) -> float:
+        """Give about how many tokens the forks of some originals take."""
         per_choice = self.protocol.forks_per_choice
         tokens = 0.0
         for nats in originals["surprisal"].to_pylist():

@@ -81,16 +81,16 @@ class ForkResampling(Resampling):
 
 
 def forking(sampler: TextSampler) -> ForkingSampler[Generation, Prefix]:
-    """Give the sampler as one that can fork.
+    """Give the sampler, sampling parameters set, as one that can fork.
 
     Raises:
         ParameterError: It cannot.
     """
-    if not isinstance(sampler, ForkingSampler):
-        raise ParameterError(
-            "sampler",
-            "forks",
-            f"fractions or every_token, because {type(sampler).__name__} does not know how "
-            "probable the tokens of its samples are",
-        )
-    return sampler
+    refused: str | None = "does not know how probable the tokens of its samples are"
+    if isinstance(sampler, ForkingSampler):
+        refused = sampler.forks_refused()
+        if refused is None:
+            return sampler
+    name = type(sampler).__name__
+    allowed = f"fractions or every_token, because {name} {refused}"
+    raise ParameterError("sampler", "forks", allowed)

@@ -17,7 +17,7 @@ from critwin.relabelling import relabel, remeasured_plans
 from critwin.window import WindowRule
 from experiments.analysis import analyse, products
 from experiments.experiment import Accounts, Experiment
-from experiments.source import Source, finished_run
+from experiments.source import Source, finished_runs
 from experiments.tracker import Progress, Tracker
 
 
@@ -29,7 +29,7 @@ class Relabel(Experiment):
     wrote is read.
 
     Attributes:
-        runs: One run directory; `-m` takes several, a run each.
+        runs: What leads to one run (experiments/runs.py); `-m` takes several, a run each.
         feature: What is decided.
         window: What counts as a window.
     """
@@ -55,7 +55,12 @@ class Relabel(Experiment):
             sweep = ",".join(f"[{run}]" for run in self.runs or ("A", "B"))
             allowed = f"one run directory, runs=[DIR]; several are a sweep: -m 'runs={sweep}'"
             raise ParameterError("runs", list(self.runs), allowed)
-        return finished_run("runs", self.runs[0])
+        found = finished_runs("runs", self.runs)
+        if len(found) != 1:
+            paths = ", ".join(str(source.directory.path) for source in found)
+            allowed = f"what leads to one run; here are {paths}"
+            raise ParameterError("runs", list(self.runs), allowed)
+        return found[0]
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -120,15 +125,16 @@ class Relabel(Experiment):
         for name, table in tables.items():
             directory.write(name, table)
         tracker.log({"problems_done": len(problems), "texts": tables["resamples"].num_rows})
-        seconds = {"labels": time.perf_counter() - began}
-        seconds["analysis"] = analyse(
+        labelled = time.perf_counter()
+        analyse(
             directory,
             protocol=self.source.protocol,
             rule=self.window,
             progress=progress,
             feature=self.feature,
         )
-        return Accounts(seconds=seconds)
+        analysed = time.perf_counter()
+        return Accounts(seconds={"labels": labelled - began, "analysis": analysed - labelled})
 
 
 def _asked(feature: Any) -> tuple[str, str] | None:

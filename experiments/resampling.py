@@ -94,6 +94,7 @@ class Resampling(ABC):
             seconds={table: sum(own["seconds"] for own in found) for table, found in notes.items()},
             facts={
                 "device": self.sampler.device_used(),
+                "model": self.sampler.facts(),
                 "memory": {"halvings": halvings},
                 "rounding": self._count_flips(originals, resamples),
             },
@@ -153,7 +154,7 @@ class Resampling(ABC):
         """Resample block after block of problems; give the number of blocks."""
         drawn, blocks = self._blocks(directory, parts)
         uncounted = dict(enumerate(blocks))
-        left = Remaining([self._expected_tokens(drawn.slice(b.start, len(b))) for b in blocks])
+        left = Remaining([self.expected_tokens(drawn.slice(b.start, len(b))) for b in blocks])
 
         def count() -> int:
             """Count the parts that came since the last time, whoever made them."""
@@ -188,7 +189,7 @@ class Resampling(ABC):
         telling.count(originals, curves, tables, seconds)
         return seconds
 
-    def _expected_tokens(self, originals: pa.Table) -> float:
+    def expected_tokens(self, originals: pa.Table) -> float:
         """Give about how many tokens the resamples of some originals take."""
         paths = [np.exp(-np.array(nats)) for nats in originals["surprisal"].to_pylist()]
         return sum(quick_tokens(self.protocol, path) for path in paths)

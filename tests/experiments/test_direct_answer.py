@@ -74,15 +74,14 @@ def test_direct_answers_stand_apart(tiny_letters: Path, tmp_path: Path) -> None:
     assert set(direct["kind"]) == {"direct"}
     assert direct["text"].str.startswith("c").all()
     assert (direct["text_start"] == 0).all()
-    pd.testing.assert_frame_equal(without(run, "direct"), without(plain))
+    # a column with nulls is read as another type
+    pd.testing.assert_frame_equal(without(run, "direct"), without(plain), check_dtype=False)
     for table in ("originals", "curves", "windows"):
         assert run.read(table) == plain.read(table)
     summaries: list[Any] = [r.read_json("summary") for r in (run, plain)]
     assert summaries[0].pop("direct")["cuts"] == run.read("direct").num_rows
-    assert [table["title"][:9] for table in summaries[0].pop("tables")] == [
-        "Agreement",
-        "Calibrati",
-    ]
+    titles = [table["title"].split()[0] for table in summaries[0].pop("tables")]
+    assert titles == ["Agreement", "Calibration:"]
     assert summaries[0] == summaries[1]
 
     again = done(
@@ -108,10 +107,8 @@ def test_answers_that_are_asked_for(tiny_letters: Path, tmp_path: Path) -> None:
         for table in ("originals", "resamples"):
             rows = run.read(table).to_pandas()
             assert rows["reply"].str.startswith("answer: ").all()
-            said = [
-                FreeText().labels([reply], ShortQuestions().load()[0]) for reply in rows["reply"]
-            ]
-            assert [label for (label,) in said] == rows["label"].tolist()
+            anyone = ShortQuestions().load()[0]
+            assert FreeText().labels(rows["reply"].tolist(), anyone) == rows["label"].tolist()
         record: Any = run.read_json("provenance")
         tables = [run.read(table).to_pandas() for table in ("originals", "resamples")]
         drawn = tables[0]["token_ids"].map(len).sum() + tables[1]["tokens_generated"].sum()
