@@ -150,9 +150,9 @@ def _truth(problem: Problem, reading: Reading) -> str:
 
 
 def _label(reading: Reading | None, truth: str | None) -> str:
-    if reading is None or reading[0] is None:
+    label, same = reading or (None, None)
+    if label is None:
         return UNSCORED
-    label, same = reading
     return truth if truth is not None and same else label
 
 
