@@ -79,7 +79,7 @@ class Answer:
 
 def body(
     form: Form,
-    served: str,
+    served: str | None,
     prompt: str | tuple[int, ...],
     wanted: Wanted,
     *,
@@ -90,14 +90,14 @@ def body(
 
     Args:
         form: What the server takes.
-        served: Name of the model at the server.
+        served: Name of the model at the server; None for the one that it has.
         prompt: Token ids for the form `tokens`, else text.
         wanted: Sampling parameters.
         room: Tokens at most, >= 1.
         seed: In [0, 2**63).
     """
-    asked: dict[str, Any] = {
-        "model": served,
+    asked: dict[str, Any] = {} if served is None else {"model": served}
+    asked |= {
         "prompt": prompt if isinstance(prompt, str) else list(prompt),
         "max_tokens": room,
         "temperature": wanted.temperature,
