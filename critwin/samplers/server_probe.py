@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -137,7 +138,7 @@ def _form(
             f"model.base_url is {client.base_url!r}; the server takes no completion; "
             f"{' | '.join(refusals)}"
         )
-    client.completions([asked], concurrency=1)  # says why it is refused
+    _ask(client, [asked])  # says why it is refused
     raise ModelError(f"model.base_url is {client.base_url!r}; HTTP {reply.status}: {reply.text}")
 
 
@@ -169,8 +170,8 @@ def _first(
 ) -> dict[int, float]:
     wanted = replace(PLAIN, temperature=temperature, logprobs=logprobs)
     asked = body("tokens", served, ids, wanted, room=1, seed=0)
-    [content] = client.completions([asked], concurrency=1)
-    return dict(read(content).first or {})
+    [answer] = _ask(client, [asked])
+    return dict(answer.first or {})
 
 
 def _seeded(
@@ -181,7 +182,11 @@ def _seeded(
     bodies = [
         body(form, served, prompt, wanted, room=LENGTH, seed=seed) for seed in (11, 11, 12, 13)
     ]
-    once, again, *others = (read(c).text for c in client.completions(bodies, concurrency=1))
+    once, again, *others = (answer.text for answer in _ask(client, bodies))
     if once != again:
         return False
     return True if any(other != once for other in others) else None
+
+
+def _ask(client: Client, bodies: Sequence[dict[str, Any]]) -> list[Answer]:
+    return client.completions(len(bodies), bodies.__getitem__, read, concurrency=1)

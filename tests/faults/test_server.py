@@ -34,7 +34,7 @@ from experiments.tracker import Silent
 pytestmark = pytest.mark.faults
 
 CHECKPOINT = ASSETS / "arithmetic"
-BEGIN = 180
+BEGIN = 400
 """Seconds that a server may take to begin."""
 
 
