@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from critwin.asking import refuse_asking
 from critwin.errors import ParameterError, ProblemError
 from critwin.feature import UNSCORED, Feature
 from critwin.fork_tables import read_forks
@@ -120,6 +121,7 @@ class DetectorBenchmark(Experiment):
             model = self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
+        refuse_asking(self.feature, "it measures how texts are drawn")
         if self.originals:
             forking(model)
             if not self.problems:

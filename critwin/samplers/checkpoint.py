@@ -72,7 +72,7 @@ def load(checkpoint: Checkpoint) -> Loaded:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    device = _device(checkpoint.device)
+    device = choose_device(checkpoint.device)
     torch.use_deterministic_algorithms(checkpoint.deterministic)
     try:
         tokenizer = load_tokenizer(
@@ -201,7 +201,7 @@ def context_of(path: str, revision: str | None, *, trust_remote_code: bool) -> i
     return _context(config.get_text_config())
 
 
-def _device(asked: str) -> str:
+def choose_device(asked: str) -> str:
     """Choose the device, or refuse one that this machine does not have."""
     import torch
 
@@ -255,7 +255,7 @@ def check_path(path: object, *, name: str = "path", holds: str = "config.json") 
         folder = local_folder(path)
         if folder is None or not (folder / holds).is_file():
             shipped = ", ".join(
-                f"{EMBEDDED}{p.name}" for p in sorted(ASSETS.iterdir()) if p.is_dir()
+                f"{EMBEDDED}{p.name}" for p in sorted(ASSETS.iterdir()) if (p / holds).is_file()
             )
             what = f"a folder that holds {holds} and *.safetensors"
             raise ParameterError(name, path, f"{what}, or {shipped}" if name == "path" else what)

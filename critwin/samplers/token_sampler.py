@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from critwin.errors import ModelError
 from critwin.generation import Generation, Prefix, TextSampler, truncate
@@ -14,6 +14,7 @@ from critwin.protocol import Sampling
 from critwin.sampler import ForkingSampler
 from critwin.samplers.chat_text import ChatText, check_chat
 from critwin.samplers.checkpoint import check_path, warn_unpinned
+from critwin.samplers.conversation import follow_up_ids
 from critwin.samplers.token_law import Drawn, Request, TokenLaw
 
 
@@ -56,6 +57,8 @@ class TokenSampler(TextSampler, ForkingSampler[Generation, Prefix]):
     shown: tuple[str, ...] = ()
     trust_remote_code: bool = False
 
+    converses: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         checked = Sampling(
             temperature=self.temperature,
@@ -97,6 +100,15 @@ class TokenSampler(TextSampler, ForkingSampler[Generation, Prefix]):
         warn_unpinned(self.path, self.revision)
         chat = self.chat
         return [Prefix(chat.render(prompt)) for prompt in prompts]
+
+    def follow_up(self, y: Sequence[Prefix], prompts: Sequence[Prompt]) -> list[Prefix | None]:
+        """Continue each conversation with a further turn of the user, by the chat template."""
+        chat, ends = self.chat, self.end_ids
+        asked = [
+            follow_up_ids(chat, (*p.prompt_ids, *p.token_ids), said, end_ids=ends)
+            for p, said in zip(y, prompts, strict=True)
+        ]
+        return [Prefix(ids) if len(ids) < self.context else None for ids in asked]
 
     def tokens(self, token_ids: Sequence[int]) -> list[str]:
         """Give each token as text; special tokens as the tokenizer writes them."""

@@ -18,7 +18,6 @@ from critwin.samplers import checkpoint, language
 from critwin.samplers.language import LanguageSampler
 from tests.critwin.samplers.recomputing import recomputed, reference
 
-
 # peft 0.21 asks transformers 5.23 by a name that it renames
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
