@@ -22,7 +22,7 @@ from critwin.seeds import uniforms
 AT_ONCE = 64
 """Requests under way at once where no number is set: a server's batch is full with them."""
 
-UNCOVERED = 1e-3
+UNCOVERED = 1e-4
 """Probability that log-probabilities may leave out by rounding: they are float32."""
 
 
