@@ -35,6 +35,9 @@ class ForkResampling(Resampling):
 
     tables: ClassVar[tuple[str, ...]] = ("plans", "resamples")
 
+    def _ready(self) -> None:
+        forking(self.sampler).paths([])  # what a server gives is known when it is first asked
+
     def _tables_of(self, originals: list[dict[str, Any]]) -> dict[str, pa.Table]:
         studied = [
             Original(row["original_id"], generation(row), row["label"], row["seed"])
