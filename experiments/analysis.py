@@ -50,6 +50,7 @@ def analyse(
     """
     originals = directory.read("originals").to_pandas()
     resamples = directory.read("resamples").to_pandas()
+    resamples = resamples[resamples["kind"] != "direct"]  # another estimand, never mixed in
     plans = directory.read("plans").to_pandas() if isinstance(protocol, ForkProtocol) else None
     forks = [] if plans is None else read_forks(originals, resamples, plans)
     curves: list[MeasuredCurve] = [*grid_curves(originals, resamples)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -10,15 +12,18 @@ import pyarrow as pa
 
 from critwin.branching import VOTES, budget_votes
 from critwin.branching_summary import branching_figure, summarise_votes
+from critwin.claimed_parts import WAIT_SECONDS
 from critwin.drawing import save
 from critwin.errors import ParameterError
 from critwin.protocol import ForkProtocol
 from critwin.records import RunDirectory
 from critwin.window import WindowRule
-from experiments.branch_drawing import draw_branches, finding_tokens, plan_branches
+from experiments.branch_drawing import BranchDrawing, finding_tokens, plan_branches
 from experiments.experiment import Accounts
 from experiments.text_experiment import TextExperiment
 from experiments.tracker import Progress, Tracker
+
+FORKED = ("originals", "resamples", "plans")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,20 +78,31 @@ class BranchAtWindows(TextExperiment):
         accounts = self._resampling().carry_out(
             directory, rule=self.window, tracker=tracker, progress=progress
         )
-        originals = directory.read("originals")
-        planned = plan_branches(
-            originals.to_pandas(),
-            directory.read("resamples").to_pandas(),
-            directory.read("plans").to_pandas(),
-            rule=self.window,
-            most=max(self.budgets),
-        )
-        branches, seconds = draw_branches(
-            directory, self._drawing(), planned, originals.to_pylist(), progress
-        )
+        branches, seconds = self._branching(directory).carry_out(directory, progress)
         accounts.tokens_generated += sum(branches["tokens_generated"].to_pylist())
         accounts.seconds["branches"] = seconds
         return accounts
+
+    def help(self, directory: RunDirectory, *, wanted: Callable[[], bool]) -> None:
+        """Draw parts of originals, forks and branches that no other process draws."""
+        super().help(directory, wanted=wanted)
+        tables = [directory.path / f"{table}.parquet" for table in FORKED]
+        while wanted() and not directory.has("branches"):
+            if all(table.exists() for table in tables):  # windows are found by all forks
+                self._branching(directory).help(directory, wanted=wanted)
+                return
+            time.sleep(WAIT_SECONDS)
+
+    def _branching(self, directory: RunDirectory) -> BranchDrawing:
+        originals, resamples, plans = (directory.read(table) for table in FORKED)
+        planned = plan_branches(
+            originals.to_pandas(),
+            resamples.to_pandas(),
+            plans.to_pandas(),
+            rule=self.window,
+            most=max(self.budgets),
+        )
+        return BranchDrawing(self._drawing(), planned, originals.to_pylist())
 
     def _analyse(self, directory: RunDirectory, progress: Progress) -> None:
         originals = directory.read("originals").to_pandas()

@@ -20,7 +20,7 @@ from critwin.errors import ParameterError, RecordsError
 from critwin.fork_folds import FoldedForks
 from critwin.records import RunDirectory
 from experiments.experiment import Accounts, Experiment
-from experiments.source import Source, finished_run
+from experiments.source import Source, finished_runs
 from experiments.tracker import Progress, Tracker
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Compare(Experiment):
     They are runs with curves and windows, or variance budgets (`+exp=uncertainty_budget`).
 
     Attributes:
-        runs: Two or more run directories; the order is that of the figure.
+        runs: What leads to two runs or more (experiments/runs.py); the order is that of the figure.
         names: A name for each run, all different; none: what the configs differ in.
     """
 
@@ -64,9 +64,10 @@ class Compare(Experiment):
         Raises:
             ParameterError: They are fewer than two, or one is no finished run with curves.
         """
-        if len(self.runs) < 2:
+        found = finished_runs("runs", self.runs)
+        if len(found) < 2:
             raise ParameterError("runs", list(self.runs), "two run directories or more, runs=[A,B]")
-        return [finished_run("runs", run) for run in self.runs]
+        return found
 
     @cached_property
     def of_budgets(self) -> bool:
@@ -77,7 +78,7 @@ class Compare(Experiment):
         """
         found = [isinstance(source.protocol, FoldedForks) for source in self.opened]
         if any(found) and not all(found):
-            one, other = (self.runs[found.index(kind)] for kind in (True, False))
+            one, other = (self.opened[found.index(kind)].directory.path for kind in (True, False))
             allowed = f"runs of one kind; {one} is a variance budget, {other} is none"
             raise ParameterError("runs", list(self.runs), allowed)
         return found[0]
@@ -92,26 +93,26 @@ class Compare(Experiment):
         """The tables of variance budgets, read once."""
         return self._read(_budget)
 
-    def _read(self, read: Callable[[str, Source, str], T]) -> list[T]:
-        runs = zip(self.runs, self.opened, self.called(), strict=True)
-        return [read(run, source, name) for run, source, name in runs]
+    def _read(self, read: Callable[[Source, str], T]) -> list[T]:
+        return [read(*one) for one in zip(self.opened, self.called(), strict=True)]
 
     def check(self) -> None:
         """Refuse runs that do not share problems, prompt and feature."""
         first, *others = self.opened
-        for run, other in zip(self.runs[1:], others, strict=True):
+        for other in others:
             found = list(_differences(first, other))
             if found:
                 raise ParameterError(
                     "runs",
                     list(self.runs),
                     "runs of the same problems, prompt and feature; "
-                    f"{self.runs[0]} and {run} differ in {'; '.join(found)}",
+                    f"{first.directory.path} and {other.directory.path} differ in "
+                    f"{'; '.join(found)}",
                 )
         if self.names and (
-            len(self.names) != len(self.runs) or len(set(self.names)) < len(self.names)
+            len(self.names) != len(self.opened) or len(set(self.names)) < len(self.names)
         ):
-            allowed = f"{len(self.runs)} different names, one for each run, or none"
+            allowed = f"{len(self.opened)} different names, one for each run, or none"
             raise ParameterError("names", list(self.names), allowed)
         _ = self.budgets if self.of_budgets else self.windows
 
@@ -163,7 +164,7 @@ class Compare(Experiment):
         save(figure(at=at, axis=axis), folder / "comparison")
         progress.advance(1)
         progress.end()
-        tracker.log({"runs_compared": len(self.runs)})
+        tracker.log({"runs_compared": len(self.opened)})
         return Accounts(seconds={"comparison": time.perf_counter() - began})
 
     def _steps(self) -> list[int] | None:
@@ -197,13 +198,13 @@ def _differences(first: Source, other: Source) -> Iterator[str]:
         yield f"problems: {problems}"
 
 
-def _tables(run: str, source: Source, name: str) -> RunTables:
+def _tables(source: Source, name: str) -> RunTables:
     directory = source.directory
     try:
         curves, windows = (directory.read(table).to_pandas() for table in ("curves", "windows"))
     except RecordsError as error:
         allowed = f"runs with curves and windows, as llm_math and relabel leave them ({error})"
-        raise ParameterError("runs", [run], allowed) from None
+        raise ParameterError("runs", [str(directory.path)], allowed) from None
     verdicts = directory.path / "verdicts.parquet"
     return RunTables(
         name,
@@ -214,12 +215,12 @@ def _tables(run: str, source: Source, name: str) -> RunTables:
     )
 
 
-def _budget(run: str, source: Source, name: str) -> BudgetTables:
+def _budget(source: Source, name: str) -> BudgetTables:
     try:
         shares = source.directory.read("shares").to_pandas()
     except RecordsError as error:
         allowed = f"variance budgets with their shares, as uncertainty_budget leaves them ({error})"
-        raise ParameterError("runs", [run], allowed) from None
+        raise ParameterError("runs", [str(source.directory.path)], allowed) from None
     return BudgetTables(name, source.tables["originals"].to_pandas(), shares)
 
 

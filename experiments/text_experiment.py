@@ -32,6 +32,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
+from critwin.asking import check_asking
 from critwin.errors import ParameterError, ProblemError
 from critwin.feature import Feature
 from critwin.fork_folds import FoldedForks
@@ -103,11 +104,12 @@ class TextExperiment(Experiment):
         if type(self.seed) is not int:
             raise ParameterError("seed", self.seed, "a whole number")
         try:
-            self.model.with_sampling(self.sampler)
+            model = self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
         if isinstance(self.sampler, ForkProtocol | FoldedForks):
-            forking(self.model)
+            forking(model)
+        check_asking(self.feature, self.model)
         if not self.problems:
             raise ProblemError("the problem set is empty")
 

@@ -13,6 +13,8 @@ from critwin.fork_folds import FoldedForks
 from critwin.problems.arithmetic import ArithmeticProblems
 from critwin.problems.arithmetic_budget import student_budget
 from critwin.records import RunDirectory
+from experiments.experiment import Cost
+from experiments.planning import pilot_cost
 from experiments.text_experiment import TextExperiment
 from experiments.tracker import Progress
 
@@ -32,6 +34,10 @@ class UncertaintyBudget(TextExperiment):
     @property
     def _made(self) -> tuple[str, ...]:
         return ("shares",)
+
+    def cost(self, *, progress: Progress) -> Cost:
+        """Measure, by a pilot of seconds, what a run would cost."""
+        return pilot_cost(self._resampling(), originals=8, progress=progress)
 
     def _analyse(self, directory: RunDirectory, progress: Progress) -> None:
         names = ("originals", "resamples", "folds")
