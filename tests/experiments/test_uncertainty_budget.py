@@ -166,7 +166,7 @@ def test_a_budget_is_no_run_with_windows(run: RunDirectory, tmp_path: Path) -> N
     )
     directory = RunDirectory(tmp_path / "windows")
     carry_out(chain, directory, config="", tracker=SILENT, progress=SILENT)
-    with pytest.raises(ParameterError, match="runs of one kind; .*whole.* is a variance budget"):
+    with pytest.raises(ParameterError, match=r"runs of one kind; .*whole.* is a variance budget"):
         Compare(runs=(str(directory.path), str(run.path))).check()
     relabelled = Relabel(runs=(str(run.path),), feature=FinalWord(), window=PaperJump())
     with pytest.raises(ParameterError, match="a run whose resamples give curves"):

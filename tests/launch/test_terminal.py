@@ -189,8 +189,9 @@ def test_an_empty_kind_is_filled_with_the_largest_rise(tmp_path: Path) -> None:
 
 def test_undecided_is_not_without(tmp_path: Path) -> None:
     verdicts = {"r": "window", "w": "undecided", "v": "none"}
+    asked = {"direction": "rise", "threshold": 0.5, "unit": "tokens", "change_upper": 0.7}
     rows = [
-        {"original_id": name, "label": "x", "direction": "rise", "verdict": verdict}
+        {"original_id": name, "label": "x", **asked, "verdict": verdict}
         for name, verdict in verdicts.items()
     ]
     RunDirectory(tmp_path).write("verdicts", pa.Table.from_pylist(rows, schema=VERDICTS))
