@@ -168,29 +168,33 @@ def _read_values(
     need = {*REQUIRED[form]}
     found: dict[str, list[object]] = {}
     for column in wanted:
-        read, known = READERS[column], dict[object, object]()
-        made: list[object] = []
-        for i, value in enumerate(raw.columns[column]):
-            key = (type(value), value) if isinstance(value, str | int | float) else None
-            if key is not None and key in known:
-                made.append(known[key])
-                continue
-            result = None
-            if missing(value):
-                if column in need and not (form == "branches" and column == "label"):
-                    rejected.setdefault(raw.lines[i], f"{column} is missing")
-            else:
-                try:
-                    result = read(value)
-                except ValueError as error:
-                    reason = f"{column} is {value!r:.60}; allowed: {error}"
-                    rejected.setdefault(raw.lines[i], reason)
-                else:
-                    if key is not None:
-                        known[key] = result
-            made.append(result)
-        found[column] = made
+        lacking = column in need and not (form == "branches" and column == "label")
+        values = raw.columns[column]
+        kinds = list(map(_kind, values))
+        # each different value is read once: there are few of most columns
+        known = {kind: _read(column, kind[1], lacking) for kind in dict.fromkeys(kinds)}
+        found[column] = [known[kind][0] for kind in kinds]
+        if any(reason for _, reason in known.values()):
+            for line, kind in zip(raw.lines, kinds, strict=True):
+                if reason := known[kind][1]:
+                    rejected.setdefault(line, reason)
     return found
+
+
+def _kind(value: object) -> tuple[type, object]:
+    """Tell 1, 1.0 and true apart; lists and the like go by how they are written."""
+    kind = value.__class__
+    return kind, value if kind.__hash__ is not None else repr(value)
+
+
+def _read(column: str, value: object, lacking: bool) -> tuple[object, str]:
+    """Give a value, or None with the reason why its row cannot be used."""
+    if missing(value):
+        return None, f"{column} is missing" if lacking else ""
+    try:
+        return READERS[column](value), ""
+    except ValueError as error:
+        return None, f"{column} is {value!r:.60}; allowed: {error}"
 
 
 def _check_counts(rows: pd.DataFrame, rejected: dict[int, str]) -> pd.DataFrame:
