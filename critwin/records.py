@@ -18,7 +18,7 @@ from critwin.errors import RecordsError
 from critwin.files import replacing, write_text
 from critwin.lease import Lease, is_abandoned
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Part of every run id: runs of different schemas are different runs."""
 
 PROBLEMS = pa.schema(
@@ -26,6 +26,7 @@ PROBLEMS = pa.schema(
         ("problem_id", pa.string()),
         ("question", pa.string()),
         ("truth", pa.string()),  # the reference answer as the problem set has it; null: none
+        ("system", pa.string()),  # system message of this problem alone; null: none
         (
             "branches",  # planted by a generator; else empty
             pa.list_(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ SILENT = Silent()
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run by forks and one by truncation, exported together."""
     folder = tmp_path_factory.mktemp("exported")
     for sampler, window in ((ForkProtocol(), ConfidentJump()), (Fractions(n=4), PaperJump())):
@@ -49,7 +48,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     export.check()
     directory = RunDirectory(folder / "out")
     carry_out(export, directory, config="", tracker=SILENT, progress=SILENT)
-    yield directory.path / "dataset"
+    return directory.path / "dataset"
 
 
 def test_datasets_loads_every_table_offline(

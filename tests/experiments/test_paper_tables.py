@@ -182,7 +182,7 @@ def test_unfinished_runs_are_named_and_refused_where_asked(runs: Path, tmp_path:
     write_run(runs, "f" * 16, status="failed")
     remarks = tables(runs)._remarks()
     assert any("f" * 16 in line and "its status is failed" in line for line in remarks)
-    with pytest.raises(ParameterError, match="each once, as strict=true asks: .*status is failed"):
+    with pytest.raises(ParameterError, match=r"each once, as strict=true asks: .*status is failed"):
         tables(runs, strict=True).check()
 
 
