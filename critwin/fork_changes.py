@@ -16,6 +16,7 @@ from critwin.forks import ForkCurve, Forks
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+
 def fork_changes(curve: ForkCurve, width: Width, above: float, error: float) -> Changes:
     """Bound every change that may be above a size; `error` is that of all at once."""
     choices, reduced = _choices(curve.forks)
@@ -203,6 +204,4 @@ def _sums_of_pairs(forks: Forks, label: str, first: Ints, last: Ints) -> _Sums:
     behind = leave**_POWERS * after[:, last]
     known = behind[0] - before[0]
     known += np.exp(stay[-1] - stay[last]) * leave * (label == forks.own)
-    return _Sums(
-        known - before[1], known + behind[1], before[2] + behind[2], before[3] + behind[3]
-    )
+    return _Sums(known - before[1], known + behind[1], before[2] + behind[2], before[3] + behind[3])

@@ -139,7 +139,9 @@ def _records(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
 def _json_lines(text: str) -> RawRows:
     rows: list[dict[str, Any]] = []
     lines, rejected = [], []
-    decode = json.JSONDecoder(parse_constant=_no_number).decode  # json.loads makes one for each line
+    decode = json.JSONDecoder(
+        parse_constant=_no_number
+    ).decode  # json.loads makes one for each line
     for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue

@@ -5,9 +5,9 @@ A row that cannot be used is named by its line and the reason. Nothing is guesse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, NoReturn, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -101,9 +101,11 @@ def check_rows(raw: RawRows, name: str) -> Rollouts:
     Raises:
         RolloutError: It is of neither form or of both, or no row of it can be used.
     """
+    rejected = {r.line: r.reason for r in raw.rejected}
+    if not len(raw.lines):
+        _refuse_none(raw, name, rejected)
     form = _form(raw, name)
     wanted = [c for c in (*REQUIRED[form], *OPTIONAL[form]) if c in raw.columns]
-    rejected = {r.line: r.reason for r in raw.rejected}
     _reject_other_keys(raw, form, rejected)
     values = _read_values(raw, form, wanted, rejected)
     rows = pd.DataFrame(values)
@@ -114,8 +116,7 @@ def check_rows(raw: RawRows, name: str) -> Rollouts:
     rows = rows[~rows["line"].isin(list(rejected))]
     rows = _check_counts(rows, rejected) if form == "counts" else _check_branches(rows, rejected)
     if not len(rows):
-        why = f" ({raw.unit} {min(rejected)}: {rejected[min(rejected)]})" if rejected else ""
-        raise RolloutError(f"{name} holds no row that can be used{why}")
+        _refuse_none(raw, name, rejected)
     order = {t: i for i, t in enumerate(dict.fromkeys(values["trajectory_id"]))}
     keys = [rows["position"], rows["trajectory_id"].map(order)]
     ignored = tuple(sorted(c for c in raw.columns if c not in wanted))
@@ -127,6 +128,13 @@ def check_rows(raw: RawRows, name: str) -> Rollouts:
         rejected=tuple(Rejected(line, rejected[line]) for line in sorted(rejected)),
         ignored=ignored,
     )
+
+
+def _refuse_none(raw: RawRows, name: str, rejected: Mapping[int, str]) -> NoReturn:
+    """Say that no row can be used, and what is wrong with the first."""
+    number = f"; {len(rejected)} are malformed" if len(rejected) > 1 else ""
+    why = f" ({raw.unit} {min(rejected)}: {rejected[min(rejected)]}{number})" if rejected else ""
+    raise RolloutError(f"{name} holds no row that can be used{why}")
 
 
 def _form(raw: RawRows, name: str) -> Form:
