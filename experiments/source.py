@@ -12,17 +12,28 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from critwin.budget_tables import FOLDS
 from critwin.errors import ParameterError, RecordsError
+from critwin.fork_folds import FoldedForks
 from critwin.problem import Problem, read_problems
-from critwin.protocol import EveryToken, ForkProtocol, Fractions, Protocol
+from critwin.protocol import EveryToken, ForkProtocol, Fractions, Sampling
 from critwin.records import ADDED, ORIGINALS, PLANS, PROBLEMS, RESAMPLES, RunDirectory
 from experiments.experiment import read_provenance
 from experiments.runs import run_directories
 
-PROTOCOLS: dict[str, type[Protocol]] = {
-    f"{kind.__module__}.{kind.__qualname__}": kind for kind in (Fractions, EveryToken, ForkProtocol)
+PROTOCOLS: dict[str, type[Sampling]] = {
+    f"{kind.__module__}.{kind.__qualname__}": kind
+    for kind in (Fractions, EveryToken, ForkProtocol, FoldedForks)
 }
-SCHEMAS = {"problems": PROBLEMS, "originals": ORIGINALS, "resamples": RESAMPLES, "plans": PLANS}
+SCHEMAS = {
+    "problems": PROBLEMS,
+    "originals": ORIGINALS,
+    "resamples": RESAMPLES,
+    "plans": PLANS,
+    "folds": FOLDS,
+}
+BESIDE: tuple[tuple[type[Sampling], str], ...] = ((ForkProtocol, "plans"), (FoldedForks, "folds"))
+"""The table that stands beside originals and resamples under a protocol."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,13 @@ class Source:
     directory: RunDirectory
     record: Mapping[str, Any]
     measured: Mapping[str, Any]
-    protocol: Protocol
+    protocol: Sampling
 
     @property
     def names(self) -> tuple[str, ...]:
         """The tables that were drawn, and the problems."""
-        forks = isinstance(self.protocol, ForkProtocol)
-        return ("problems", "originals", "resamples", *(("plans",) if forks else ()))
+        beside = [table for kind, table in BESIDE if isinstance(self.protocol, kind)]
+        return ("problems", "originals", "resamples", *beside)
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
@@ -65,6 +76,7 @@ class Source:
             ("originals", "problem_id", "problems"),
             ("resamples", "original_id", "originals"),
             ("plans", "original_id", "originals"),
+            ("folds", "original_id", "originals"),
         ):
             if name in tables:
                 known = tables[of][column].combine_chunks()
@@ -152,7 +164,7 @@ def _opened(folder: Path) -> Source:
     return source
 
 
-def _protocol(experiment: str, measured: Mapping[str, Any]) -> Protocol:
+def _protocol(experiment: str, measured: Mapping[str, Any]) -> Sampling:
     """Make the protocol again from its description in a provenance record."""
     described = dict(measured.get("sampler") or {})
     kind = PROTOCOLS.get(str(described.pop("class", None)))
