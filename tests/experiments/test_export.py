@@ -20,6 +20,7 @@ from critwin.records import RunDirectory
 from critwin.samplers.markov_string import MarkovString
 from critwin.windows.confident_jump import ConfidentJump
 from critwin.windows.paper_jump import PaperJump
+from experiments import analysis
 from experiments.experiment import carry_out
 from experiments.export import Export, licence_of
 from experiments.llm_math import LlmMath
@@ -33,6 +34,8 @@ SILENT = Silent()
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run by forks and one by truncation, exported together."""
     folder = tmp_path_factory.mktemp("exported")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(analysis, "write_figures", lambda *_, **__: None)
     for sampler, window in ((ForkProtocol(), ConfidentJump()), (Fractions(n=4), PaperJump())):
         experiment = LlmMath(
             model=MarkovString(max_new_tokens=8),
@@ -50,6 +53,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = RunDirectory(folder / "out")
     carry_out(export, directory, config="", tracker=SILENT, progress=SILENT)
     yield directory.path / "dataset"
+    patch.undo()
 
 
 def test_datasets_loads_every_table_offline(

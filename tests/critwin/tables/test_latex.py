@@ -69,7 +69,7 @@ def test_the_tables_fit_a_two_column_article(manuscript: Path) -> None:
 
 
 def test_what_a_model_is_called_stays_text(manuscript: Path) -> None:
-    subprocess.run(["pdftotext", "all.pdf"], cwd=manuscript, check=True)
+    subprocess.run(["pdftotext", "-raw", "all.pdf"], cwd=manuscript, check=True)
     text = (manuscript / "all.txt").read_text(encoding="utf-8")
     squeezed = re.sub(r"\s", "", text)
     wanted = HOSTILE.replace("模型", "[U+6A21][U+578B]")
