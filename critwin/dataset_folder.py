@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def write_dataset(folder: Path, parts: Sequence[Part], *, names: Mapping[str, st
 
 def card(parts: Sequence[Part], tables: Sequence[str], *, names: Mapping[str, str]) -> str:
     """Write the card: what was drawn from which model, how, and under which terms."""
-    licences = sorted({part.licence for part in parts})
+    licences = sorted({_identifier(part.licence) for part in parts})
     head: dict[str, Any] = {
         "license": licences[0] if len(licences) == 1 else "other",
         "pretty_name": "Critical windows",
@@ -121,6 +122,12 @@ def card(parts: Sequence[Part], tables: Sequence[str], *, names: Mapping[str, st
         *(_told(part, names) for part in parts),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _identifier(licence: str) -> str:
+    """Give the identifier by which cards name a licence; `other` where they have none."""
+    name = licence.lower().replace(" ", "-")
+    return name if re.fullmatch(r"mit|apache-2\.0|cc-by(-sa|-nc)*-\d\.0|unknown", name) else "other"
 
 
 def _each_dataset(parts: Sequence[Part]) -> list[Part]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from critwin.asking import label_samples
 from critwin.fork_allocation import Wish, allocate
 from critwin.fork_drawing import draw_forks
 from critwin.fork_expectation import Expectation
@@ -21,7 +22,9 @@ from critwin.protocol import ForkProtocol, Protocol
 from critwin.sampler import ForkingSampler, Path
 from critwin.seeds import fold_in
 from critwin.window import WindowRule
+from experiments.experiment import Cost
 from experiments.originals import Drawing, generation
+from experiments.resampling import Resampling
 from experiments.tracker import Progress
 
 Plans = tuple[OriginalPlan, ...]
@@ -65,11 +68,7 @@ class Estimate:
     @cached_property
     def seconds(self) -> Total:
         """Seconds of the whole run."""
-        drawn = self.tokens().over(self.tokens_per_second)
-        ends = (
-            None if end is None else end + self.seconds_before for end in (drawn.lower, drawn.upper)
-        )
-        return Total(drawn.estimate + self.seconds_before, *ends)
+        return self.tokens().over(self.tokens_per_second).plus(self.seconds_before)
 
     @property
     def cheaper(self) -> str | None:
@@ -128,12 +127,10 @@ def estimate(
         forks: Forks of each, >= 0; a sampler that cannot fork has none.
         progress: Shows the steps.
     """
-    at = np.unique(np.linspace(0, len(drawing.problems) - 1, originals).astype(int))
-    chosen = [drawing.problems[i] for i in at]
+    chosen = _spread(drawing.problems, originals)
     began = time.perf_counter()
     progress.begin("pilot", 3, unit="steps")
-    warm = replace(drawing, problems=chosen[:1], per_problem=1)
-    warm.draw(warm.problems)
+    _warm_up(drawing, chosen)
     started = time.perf_counter()
     progress.advance(1)
     rows = replace(drawing, per_problem=1).draw(chosen).to_pylist()
@@ -175,6 +172,45 @@ def estimate(
     )
 
 
+def pilot_cost(resampling: Resampling, *, originals: int, progress: Progress) -> Cost:
+    """Tell from a few originals alone what drawing and resampling all of them takes.
+
+    Args:
+        resampling: What is to be carried out.
+        originals: Problems to look at, >= 1; up to four originals of each.
+        progress: Shows the steps.
+    """
+    drawing = resampling.drawing
+    chosen = _spread(drawing.problems, originals)
+    began = time.perf_counter()
+    progress.begin("pilot", 2, unit="steps")
+    _warm_up(drawing, chosen)
+    started = time.perf_counter()
+    progress.advance(1)
+    rows = replace(drawing, per_problem=min(drawing.per_problem, 4)).draw(chosen)
+    lengths = [len(ids) for ids in rows["token_ids"].to_pylist()]
+    rate = sum(lengths) / (time.perf_counter() - started)
+    each = [
+        length + resampling.expected_tokens(rows.slice(k, 1)) for k, length in enumerate(lengths)
+    ]
+    tokens = Total.of(each, len(drawing.problems) * drawing.per_problem)
+    progress.advance(1)
+    progress.end()
+    seconds = tokens.over(rate).plus(started - began)
+    return Cost(tokens, seconds, drawing.sampler.device_used())
+
+
+def _spread(problems: Sequence[Problem], count: int) -> list[Problem]:
+    """Choose so many problems spread over the set."""
+    at = np.unique(np.linspace(0, len(problems) - 1, count).astype(int))
+    return [problems[i] for i in at]
+
+
+def _warm_up(drawing: Drawing, problems: Sequence[Problem]) -> None:
+    """Load the model and draw once: no speed is told by that."""
+    replace(drawing, per_problem=1).draw(problems[:1])
+
+
 def _paths(drawing: Drawing, samples: Sequence[Generation]) -> list[Path]:
     if isinstance(drawing.sampler, ForkingSampler):
         return drawing.sampler.paths(samples)
@@ -203,7 +239,7 @@ def _pilot(
     drawn = draw_forks(sampler, samples, numbers, stage="plan", seeds=seeds)
     expected, total = [], 0
     for problem, row, path, before, own in zip(problems, rows, paths, unseen, drawn, strict=True):
-        labels = drawing.feature.labels([x.text for _, x in own], problem) if own else []
+        (found,) = label_samples(drawing.feature, [([x for _, x in own], problem)], sampler)
         tokens = np.zeros(len(path.probability))
         for u, x in own:
             tokens[u - 1] += len(x.token_ids) - u + 1
@@ -212,7 +248,7 @@ def _pilot(
             row["label"],
             path,
             position=[u for u, _ in own],
-            labels=labels,
+            labels=found.labels,
             blocks=before.blocks,
         )
         expected.append(Expectation.from_pilot(counts, row["label"], tokens=tokens))

@@ -7,11 +7,11 @@ import json
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from critwin.errors import ParameterError
 from critwin.feature import Feature
-from critwin.problem import problems_table
+from critwin.problem import Problem, problems_table
 from critwin.records import RunDirectory
 from critwin.relabelling import relabel, remeasured_plans
 from critwin.window import WindowRule
@@ -70,6 +70,25 @@ class Relabel(Experiment):
     def check(self) -> None:
         """Refuse a run that cannot be relabelled, and a rule that its levels do not serve."""
         self.window.check(self.source.protocol)
+        _ = self.replies
+
+    @cached_property
+    def replies(self) -> bool:
+        """Whether replies are labelled: the feature asks what the run asked, and they are recorded.
+
+        Raises:
+            ParameterError: It asks something else, and there is no model to ask.
+        """
+        asked = self.feature.follow_up(Problem("", "", None))
+        if asked is None:
+            return False
+        if _asked(self.source.measured.get("feature")) != (asked.user, asked.prefix):
+            allowed = (
+                "text, because relabelling asks no model; or the question and lead that the run "
+                "asked with"
+            )
+            raise ParameterError("feature.answer", "asked", allowed)
+        return True
 
     def tags(self) -> list[str]:
         """Name the experiment, the feature and the run."""
@@ -95,6 +114,7 @@ class Relabel(Experiment):
             problems=problems,
             feature=self.feature,
             done=lambda texts: progress.advance(1, texts=texts),
+            replies=self.replies,
         )
         progress.end()
         if "plans" in tables:
@@ -105,8 +125,16 @@ class Relabel(Experiment):
         for name, table in tables.items():
             directory.write(name, table)
         tracker.log({"problems_done": len(problems), "texts": tables["resamples"].num_rows})
-        seconds = {"labels": time.perf_counter() - began}
-        seconds["analysis"] = analyse(
-            directory, protocol=self.source.protocol, rule=self.window, progress=progress
-        )
-        return Accounts(seconds=seconds)
+        labelled = time.perf_counter()
+        analyse(directory, protocol=self.source.protocol, rule=self.window, progress=progress)
+        analysed = time.perf_counter()
+        return Accounts(seconds={"labels": labelled - began, "analysis": analysed - labelled})
+
+
+def _asked(feature: Any) -> tuple[str, str] | None:
+    """Give question and lead of a feature that asked, from its description in a record."""
+    while isinstance(feature, dict) and "answer" not in feature:
+        feature = feature.get("of")
+    if not isinstance(feature, dict) or feature["answer"] != "asked":
+        return None
+    return feature["question"], feature["lead"]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from critwin.errors import ParameterError, RecordsError
 from critwin.problem import Problem, read_problems
 from critwin.protocol import EveryToken, ForkProtocol, Fractions, Protocol
-from critwin.records import ORIGINALS, PLANS, PROBLEMS, RESAMPLES, RunDirectory
+from critwin.records import ADDED, ORIGINALS, PLANS, PROBLEMS, RESAMPLES, RunDirectory
 from experiments.experiment import read_provenance
 from experiments.runs import run_directories
 
@@ -56,7 +56,8 @@ class Source:
         """
         tables = {name: self.directory.read(name) for name in self.names}
         for name, table in tables.items():
-            lacking = [field.name for field in SCHEMAS[name] if field not in list(table.schema)]
+            needed = [f for f in SCHEMAS[name] if f.name not in ADDED.get(name, frozenset())]
+            lacking = [field.name for field in needed if field not in list(table.schema)]
             if lacking:
                 path = self.directory.path / f"{name}.parquet"
                 raise RecordsError(f"{path} lacks {', '.join(lacking)}")

@@ -57,14 +57,14 @@ def command(main: Callable[[], None]) -> None:
 
 def _run(main: Callable[[], None], flags: Namespace) -> None:
     from launch.preflight import preflight
-    from launch.terminal import console
+    from launch.terminal import console, progress_for
 
     try:
         plan = preflight(flags)
         if plan.inquiry is not None:
             sys.exit(plan.inquiry.answer(console()))
         if plan.rehearsal is not None:
-            plan.rehearsal.show(console())
+            plan.rehearsal.show(console(), progress=progress_for(console(stderr=True)))
             return
         if plan.sweep is not None:
             plan.sweep.write_manifest()

@@ -29,6 +29,7 @@ FILES = {
     "summary.json": "numbers",
     "figures": "figures",
     "originals.parquet": "originals",
+    "pictures.parquet": "pictures",
     "curves.parquet": "curves",
     "windows.parquet": "windows",
     "verdicts.parquet": "verdicts",

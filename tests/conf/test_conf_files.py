@@ -61,7 +61,11 @@ def given(path: Path, tmp_path: Path) -> list[str]:
     """Give overrides for what a file leaves open."""
     problems = tmp_path / "gsm8k.jsonl"
     problems.write_text(LINE)
-    values = {"gsm8k": [f"dataset.path={problems}"], "hf": ["model.path=some/model"]}
+    values = {
+        "gsm8k": [f"dataset.path={problems}"],
+        "clip": ["feature.prompts={cat: a photo of a cat, dog: a photo of a dog}"],
+        **{name: ["model.path=some/model"] for name in ("hf", "server", "diffusion")},
+    }
     return values.get(path.stem, [])
 
 

@@ -106,7 +106,7 @@ def test_the_same_records_give_the_same_bytes(exported: Path, tmp_path: Path) ->
 
 
 def test_licences(tmp_path: Path) -> None:
-    assert licence_of(write_run(tmp_path, "a" * 16)) == "mit"
+    assert licence_of(write_run(tmp_path, "a" * 16)) == "MIT"
     other = write_run(tmp_path, "b" * 16, changed={"dataset.class": "os.System"})
     assert licence_of(other) == "unknown"
     said = write_run(tmp_path, "c" * 16)
