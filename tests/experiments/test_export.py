@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from critwin.dataset_folder import card_licence
 from critwin.errors import ParameterError
 from critwin.features.final_word import FinalWord
 from critwin.preference_pairs import preference_pairs
@@ -112,6 +113,12 @@ def test_licences(tmp_path: Path) -> None:
     said = write_run(tmp_path, "c" * 16)
     (said.path / "config.yaml").write_text("dataset: {licence: cc-by-4.0}")
     assert licence_of(said) == "cc-by-4.0"
+
+
+def test_a_card_names_licences_as_the_hub_does() -> None:
+    told = ("MIT", "Apache-2.0", "CC BY-SA 4.0", "unknown (no licence file upstream)", "mine")
+    names = [card_licence(text) for text in told]
+    assert names == ["mit", "apache-2.0", "cc-by-sa-4.0", "unknown", "other"]
 
 
 def test_a_run_without_originals_is_refused(tmp_path: Path) -> None:

@@ -42,7 +42,10 @@ def manuscript(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / "runs",
             f"{i:016x}",
             model=(llama, "Qwen/Qwen2.5-7B-Instruct", "org/hostile")[i % 3],
-            changed={"dataset.class": ("x.Math", "x.Aqua")[i // 3 % 2], "sampler.n": 25 * (i // 6)},
+            changed={
+                "dataset.class": ("x.CompetitionMath", "x.Aqua")[i // 3 % 2],
+                "sampler.n": 25 * (i // 6),
+            },
             numbers=summary(i / 40 - 0.2),
         )
         for i in range(12)
