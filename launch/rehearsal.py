@@ -1,4 +1,4 @@
-"""`dry_run=true`: the cells, what of them is done, and the jobs that would go out."""
+"""`dry_run=true` of runs: the cells, what of them is done, and the jobs that would go out."""
 
 from __future__ import annotations
 
