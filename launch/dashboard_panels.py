@@ -1,6 +1,6 @@
 """What the dashboard of a sweep shows at W&B: panels over keys that runs log.
 
-A key that no run logs makes an empty panel, so `tests/demos/test_dashboard_demo.py` holds every key
+A key that no run logs makes an empty panel, so `tests/launch/dashboard_keys.py` holds every key
 here against the file that a real run leaves.
 """
 
