@@ -273,7 +273,7 @@ def test_copies_are_found() -> None:
     copied = memorisation([*train[:15], *pictures[:15]], train, fresh)
     assert honest.near.lower <= 0.05
     assert copied.near.lower > 0.05
-    assert copied.copies == 15
+    assert copied.copies >= 15
 
 
 def test_pictures_survive_their_file() -> None:
