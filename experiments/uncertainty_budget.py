@@ -116,7 +116,7 @@ class UncertaintyBudget(Experiment):
 
     def cost(self, *, progress: Progress) -> Cost:
         """Measure, by a pilot of seconds, what a run would cost."""
-        return pilot_cost(self._resampling(), originals=8, progress=progress)
+        return pilot_cost(self._resampling(), originals=24, progress=progress)
 
     def _resampling(self) -> FoldResampling:
         drawing = Drawing(
