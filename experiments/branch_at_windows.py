@@ -23,7 +23,7 @@ from critwin.records import RunDirectory
 from critwin.window import WindowRule
 from experiments.branch_drawing import draw_branches, finding_tokens, plan_branches
 from experiments.experiment import Accounts, Experiment
-from experiments.fork_resampling import ForkResampling, forking
+from experiments.fork_resampling import ForkResampling, forking, sought_by
 from experiments.originals import Drawing
 from experiments.tracker import Progress, Tracker
 
@@ -87,6 +87,7 @@ class BranchAtWindows(Experiment):
         except ParameterError as error:
             raise error.within("sampler") from None
         forking(self.model)
+        sought_by(self.sampler, self.window.sought)
         self.window.check(self.sampler)
         if not self.problems:
             raise ProblemError("the problem set is empty")
@@ -126,7 +127,9 @@ class BranchAtWindows(Experiment):
             per_problem=self.originals_per_problem,
             seed=self.seed,
         )
-        resampling = ForkResampling(drawing=drawing, protocol=self.sampler)
+        resampling = ForkResampling(
+            drawing=drawing, protocol=self.sampler, sought=self.window.sought
+        )
         accounts = resampling.carry_out(
             directory, rule=self.window, tracker=tracker, progress=progress
         )

@@ -26,7 +26,7 @@ from experiments.detecting.searching import CalibrationJob, SearchJob, done_by, 
 from experiments.detecting.sources import Source, planted, reference, true_stretches
 from experiments.detecting.summary import CELLS, summarise
 from experiments.experiment import Accounts, Experiment
-from experiments.fork_resampling import ForkResampling, forking
+from experiments.fork_resampling import ForkResampling, forking, sought_by
 from experiments.originals import Drawing
 from experiments.tracker import Progress, Tracker
 
@@ -120,6 +120,7 @@ class DetectorBenchmark(Experiment):
             self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
+        sought_by(self.sampler, None)  # answers serve as a truth: whole curves are wanted
         if self.originals:
             forking(self.model)
             if not self.problems:

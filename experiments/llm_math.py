@@ -17,7 +17,7 @@ from critwin.records import RunDirectory
 from critwin.window import WindowRule
 from experiments.analysis import analyse, products
 from experiments.experiment import Accounts, Experiment
-from experiments.fork_resampling import ForkResampling, forking
+from experiments.fork_resampling import ForkResampling, forking, sought_by
 from experiments.grid_resampling import GridResampling
 from experiments.originals import Drawing
 from experiments.planning import Estimate, estimate
@@ -76,6 +76,7 @@ class LlmMath(Experiment):
             raise error.within("sampler") from None
         if isinstance(self.sampler, ForkProtocol):
             forking(self.model)
+            sought_by(self.sampler, self.window.sought)
         self.window.check(self.sampler)
         if not self.problems:
             raise ProblemError("the problem set is empty")
@@ -143,7 +144,7 @@ class LlmMath(Experiment):
     def _resampling(self) -> Resampling:
         drawing = self._drawing()
         if isinstance(self.sampler, ForkProtocol):
-            return ForkResampling(drawing=drawing, protocol=self.sampler)
+            return ForkResampling(drawing=drawing, protocol=self.sampler, sought=self.window.sought)
         if isinstance(self.sampler, Grid):
             return GridResampling(drawing=drawing, protocol=self.sampler)
         raise TypeError(f"{type(self.sampler).__name__} is no protocol of a text sampler")
