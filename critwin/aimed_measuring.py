@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from critwin.changes import Sought
-from critwin.fork_aiming import Aimed, Numbers, Task, first_look, next_look, take_aim
+from critwin.fork_aiming import Numbers, Task, first_look, next_look, plan_main
 from critwin.fork_allocation import Wish, allocate, allocated
 from critwin.fork_blocks import Blocks
 from critwin.fork_expectation import Expectation
@@ -71,15 +71,10 @@ def measure_windows(
         after_pilot(before, original, path, pilot)
         for before, original, path, pilot in zip(unseen, originals, paths, pilots, strict=True)
     ]
-    aims: list[Aimed | None] = []
+    made = []
     for i, (task, own, pilot) in enumerate(zip(tasks, expected, pilots, strict=True)):
         hits, trials, spent = _counts(originals[i], paths[i], pilot)
-        aims.append(take_aim(replace(task, cost=own.cost), hits, trials, spent=spent))
-        left = max(int(task.tokens - spent), 0)
-        if aims[i] is None:
-            (plan,) = allocate([own], replace(wish, max_tokens=left))
-            aims[i] = Aimed(Numbers(own.blocks, plan.forks), (), 0.0)
-    made = [aim for aim in aims if aim is not None]
+        made.append(plan_main(replace(task, cost=own.cost), hits, trials, spent, own, wish))
     expected = [
         replace(own, blocks=aim.numbers.blocks) for own, aim in zip(expected, made, strict=True)
     ]

@@ -13,13 +13,15 @@ Source: DESIGN.md, section 8: one half finds and the other measures.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from critwin.changes import AIMED_SHARE, AimedPair, Sought
+from critwin.fork_allocation import Wish, allocate
 from critwin.fork_blocks import Blocks
+from critwin.fork_expectation import Expectation
 from critwin.fork_prospects import Prospects, Runs, prospects
 from critwin.seeds import fold_in
 
@@ -153,6 +155,31 @@ def next_look(
         forks[b] = min(MOST_EACH, int(left // cost[b]))
         left -= forks[b] * cost[b]
     return Numbers(found.runs.blocks, forks) if forks.any() else None
+
+
+def plan_main(
+    task: Task,
+    hits: npt.ArrayLike,
+    trials: npt.ArrayLike,
+    spent: float,
+    expected: Expectation,
+    wish: Wish,
+) -> Aimed:
+    """Plan the main stage: aimed where a window seems possible, else for a precise curve.
+
+    Args:
+        task: What is aimed at.
+        hits: Forks of the pilot at each token that ended in the label, shape (n,).
+        trials: Forks of the pilot.
+        spent: Its tokens.
+        expected: What it lets expect of a curve.
+        wish: What is wanted of a curve; no more tokens are spent than are left.
+    """
+    aimed = take_aim(task, hits, trials, spent=spent)
+    if aimed is not None:
+        return aimed
+    (plan,) = allocate([expected], replace(wish, max_tokens=max(task.tokens - spent, 0.0)))
+    return Aimed(Numbers(expected.blocks, plan.forks), (), 0.0)
 
 
 def take_aim(

@@ -20,7 +20,7 @@ from critwin.protocol import ForkProtocol
 from critwin.records import RunDirectory
 from critwin.windows.confident_jump import ConfidentJump
 from experiments.detecting.calibration import CALIBRATION, Calibrated, read_calibration
-from experiments.detecting.draws import KINDS, Budget
+from experiments.detecting.draws import AIMED, KINDS, Budget
 from experiments.detecting.figures import write_figures
 from experiments.detecting.searching import CalibrationJob, SearchJob, done_by, search, settle
 from experiments.detecting.sources import Source, planted, reference, true_stretches
@@ -170,7 +170,9 @@ class DetectorBenchmark(Experiment):
         ]
         budgets = self._budgets()
         jobs = {
-            at: CalibrationJob(empty, budget, self.threshold, self.calibrations, self.seed)
+            at: CalibrationJob(
+                empty, budget, self.threshold, self.max_width, self.calibrations, self.seed
+            )
             for at, budget in enumerate(budgets)
             if not directory.has_part("calibration", at)
         }
@@ -212,5 +214,5 @@ class DetectorBenchmark(Experiment):
     def _budgets(self) -> list[Budget]:
         return [
             *(Budget(kind, "draws", size) for kind in KINDS for size in self.draws),
-            *(Budget(kind, "tokens", size) for kind in KINDS for size in self.tokens),
+            *(Budget(kind, "tokens", size) for kind in (*KINDS, AIMED) for size in self.tokens),
         ]
