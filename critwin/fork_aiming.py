@@ -35,7 +35,7 @@ LATER_SHARES = (0.08, 0.08, 0.08)
 """Shares with which it looks again, at most."""
 
 MOST_EACH = 4
-"""Forks that a run gets in a later round of the pilot, and in the first at most."""
+"""Forks that a pair gets in a later round of the pilot, and a run in the first at most."""
 
 ELSEWHERE_SHARE = 0.05
 """Share of the tokens of the main stage that goes to the whole path."""
@@ -142,19 +142,25 @@ def next_look(
         return None
     found = _prospects(task, hits, trials, turn)
     chance = found.chance(task.tokens - spent, _needed())
-    unsure = chance * (1 - chance)
-    value = np.zeros(len(found.doubt))
-    for j in np.flatnonzero(unsure > 0):
-        inside, _ = found.runs.weights(int(found.first[j]), int(found.last[j]))
-        value = np.maximum(value, unsure[j] * inside * found.doubt)
-    cost, left = found.runs.cost, LATER_SHARES[turn] * task.tokens
-    forks = np.zeros(len(value), np.int64)
-    for b in np.argsort(-value, kind="stable").tolist():
-        if value[b] <= 0 or cost[b] > left:
+    value = chance * (1 - chance) * found.doubt
+    left, runs = LATER_SHARES[turn] * task.tokens, found.runs
+    cuts, forks = {0, len(task.probability)}, []
+    while len(value) and value.max() > 0:
+        j = int(value.argmax())
+        number = min(MOST_EACH, int(left // found.inside_cost[j]))
+        if number < 1:
             break
-        forks[b] = min(MOST_EACH, int(left // cost[b]))
-        left -= forks[b] * cost[b]
-    return Numbers(found.runs.blocks, forks) if forks.any() else None
+        left -= number * found.inside_cost[j]
+        forks.append((int(runs.blocks.bounds[found.first[j]]), number))
+        cuts |= {forks[-1][0], int(runs.blocks.bounds[found.last[j] + 1])}
+        value[(found.start < found.end[j]) & (found.start[j] < found.end)] = 0
+    if not forks:
+        return None
+    bounds = np.array(sorted(cuts), np.int64)
+    numbers = np.zeros(len(bounds) - 1, np.int64)
+    for begin, number in forks:
+        numbers[np.searchsorted(bounds, begin)] = number
+    return Numbers(Blocks(bounds), numbers)
 
 
 def plan_main(

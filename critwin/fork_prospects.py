@@ -33,6 +33,9 @@ DRAWS = 48
 STRENGTH = 0.5
 """Draws that the mean over all tokens counts for in each run."""
 
+NEAR_SHARE = 0.5
+"""What a fork of a neighbouring run counts for, beside one of those everywhere."""
+
 LEAST_CHANCE = 0.02
 """A pair is looked at where at least this share of the curves rises enough over it."""
 
@@ -103,6 +106,26 @@ class Runs:
             reached[b] = self.leave[b] * values[b] + (1 - self.leave[b]) * reached[b + 1]
         return reached
 
+    def around(self, hits: Floats, trials: Floats, width: Width) -> Floats:
+        """Give the share of hits about each run, drawn towards that of all runs, shape (B,).
+
+        Runs that fit into one stretch of the width with a run count for it by `NEAR_SHARE`.
+        """
+        count, length = len(self.start), len(self.stay) - 1
+        mean = (hits.sum() + 0.5) / (trials.sum() + 1)
+        k, n = np.full(count, mean), np.ones(count)
+        for step in range(1, count):
+            start, end = self.start[:-step], self.end[step:]
+            near = near_enough(end - start, self.stay[start] - self.stay[end], length, width)
+            if not near.any():
+                break
+            at = np.flatnonzero(near)
+            for one, other in ((at, at + step), (at + step, at)):
+                k[one] += NEAR_SHARE * hits[other]
+                n[one] += NEAR_SHARE * trials[other]
+        share: Floats = k / n
+        return share
+
     def weights(self, first: int, last: int) -> tuple[Floats, Floats]:
         """Give the share of each run among departures in runs first..last, and after, (B,)."""
         inside, after = np.zeros(len(self.start)), np.zeros(len(self.start))
@@ -119,7 +142,7 @@ class Prospects:
 
     Attributes:
         runs: The runs that pairs begin and end at.
-        doubt: How unsure each run's leave value is: its standard deviation, shape (B,).
+        doubt: How unsure the mean leave value inside is: its standard deviation, shape (J,).
         first: First run inside, shape (J,).
         last: Last run inside.
         rise: Whether it is a rise of the own label, else a fall.
@@ -208,11 +231,10 @@ def prospects(
         seed: Of the curves drawn.
     """
     k, n = runs.blocks.sums(hits), runs.blocks.sums(trials)
-    mean = (k.sum() + 0.5) / (n.sum() + 1)
+    mean = runs.around(k, n, sought.width)
     a, b = k + STRENGTH * mean, n - k + STRENGTH * (1 - mean)
     rng = np.random.default_rng(seed)
     leave = rng.beta(a, b, size=(DRAWS, len(k))).T
-    doubt = np.sqrt(a * b / (a + b + 1)) / (a + b)
     value = runs.backward(leave, float(end))
     first, last = _pairs(runs, sought)
     change = value[last + 1] - value[first]
@@ -224,8 +246,10 @@ def prospects(
         rate, inside = _rates(runs, level, first[at], last[at], end == rise, sought.threshold)
         parts.append((first[at], last[at], np.full(len(at), rise), rate, inside))
     first, last, rises, rate, inside = (np.concatenate(p) for p in zip(*parts, strict=True))
+    some = -np.expm1(runs.stay[runs.end[last]] - runs.stay[runs.start[first]])[:, None]
+    mean = value[last + 1] - (value[last + 1] - value[first]) / some
     cost = _costs(runs, first, last)
-    return Prospects(runs, doubt, first, last, rises, *cost, rate, inside)
+    return Prospects(runs, mean.std(axis=1), first, last, rises, *cost, rate, inside)
 
 
 def _begins(choices: Ints, nats: Floats, length: int, width: Width) -> Ints:
