@@ -8,9 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from critwin.changes import CELLS, CHEAP_SHARE, Changes, Width, near_enough
+from critwin.changes import (
+    AIMED_SHARE,
+    CELLS,
+    CHEAP_SHARE,
+    Changes,
+    Sharp,
+    Width,
+    near_enough,
+)
 from critwin.fork_blocks import Blocks, log_stay
 from critwin.fork_forms import Forms, level_forms
+from critwin.fork_intervals import BOX_SHARE
 from critwin.forks import ForkCurve, Forks
 
 Floats = npt.NDArray[np.float64]
@@ -18,12 +27,21 @@ Ints = npt.NDArray[np.int64]
 
 
 def fork_changes(curve: ForkCurve, width: Width, above: float, error: float) -> Changes:
-    """Bound every change that may be above a size; `error` is that of all at once."""
+    """Bound every change that may be above a size; `error` is that of all at once.
+
+    Where forks were aimed at some pairs, chosen by labels that are none of those counted here, the
+    error is paid twice over: `AIMED_SHARE` of it for one end of each of the K pairs of that list
+    (of a rise the lower one), shared out evenly, and the rest for all ends of all pairs, the listed
+    ones among them. By the union bound everything holds at once, given the list; and so it does
+    for any list, as the list does not depend on what it is paid with. So a pair off the list is as
+    good as ever found or excluded, if by more draws, and `none` can still be said of all.
+    """
     choices, reduced = _choices(curve.forks)
+    family = (1 - AIMED_SHARE) * error if curve.forks.aimed else error
     first, last, found = _pairs(reduced, choices, curve.length, width, above)
     j = max(len(first), 1)
     sums = _sums_of_pairs(reduced, curve.label, first, last)
-    half = np.sqrt(math.log(2 * j / (CHEAP_SHARE * error)) / 2 * sums.squares)
+    half = np.sqrt(math.log(2 * j / (CHEAP_SHARE * family)) / 2 * sums.squares)
     start = choices[first]
     end = choices[last - 1] + 1 if len(last) else last
     change = curve.agreement[end] - curve.agreement[start]
@@ -34,7 +52,7 @@ def fork_changes(curve: ForkCurve, width: Width, above: float, error: float) -> 
         at = np.searchsorted(choices, start[index]), np.searchsorted(choices, end[index])
         return small.differences(*at, level=level)
 
-    return Changes(
+    made = Changes(
         pairs={
             "start": start,
             "end": end,
@@ -48,10 +66,31 @@ def fork_changes(curve: ForkCurve, width: Width, above: float, error: float) -> 
         left_out=found.left_out,
         left_out_change=found.left_out_change,
         everywhere=True,
-        error=error,
+        error=family,
         sharp=sharp,
         batch=max(CELLS // max(reduced.blocks.count, 1), 8),
     )
+    _aim(made, curve, sharp, AIMED_SHARE * error)
+    return made
+
+
+def _aim(made: Changes, curve: ForkCurve, sharp: Sharp, error: float) -> None:
+    """Bound the pairs at which forks were aimed from the side that matters.
+
+    Another label falls where the own one rises.
+    """
+    numbers = {
+        pair: i for i, pair in enumerate(zip(made.start.tolist(), made.end.tolist(), strict=True))
+    }
+    listed = [pair for pair in curve.forks.aimed if (pair.start, pair.end) in numbers]
+    if not listed:
+        return
+    index = np.array([numbers[pair.start, pair.end] for pair in listed])
+    rise = np.array([pair.rise == curve.own for pair in listed])
+    # of an interval's error one end takes half, and that of the box, which both ends share
+    lower, upper = sharp(index, 1 - 2 * error / ((1 + BOX_SHARE) * len(listed)))
+    made.lower[index] = np.where(rise, np.maximum(made.lower[index], lower), made.lower[index])
+    made.upper[index] = np.where(rise, made.upper[index], np.minimum(made.upper[index], upper))
 
 
 def fork_variance(curve: ForkCurve) -> Floats:

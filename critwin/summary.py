@@ -201,8 +201,11 @@ def _unscored_share(table: pd.DataFrame, resamples: pd.DataFrame) -> Interval | 
     return clustered_share(unscored.sum(), unscored.size())
 
 
-def _leave_mass(originals: pd.DataFrame) -> dict[str, float]:
+def _leave_mass(originals: pd.DataFrame) -> dict[str, float] | None:
+    """Describe H over the originals; None where a sampler does not say how probable tokens are."""
     mass = [leave_mass(np.exp(-np.asarray(nats, np.float64))) for nats in originals["surprisal"]]
+    if np.isnan(mass).any():
+        return None
     return {"mean": float(np.mean(mass)), "lowest": min(mass), "highest": max(mass)}
 
 
@@ -302,10 +305,12 @@ def _headline(summary: Mapping[str, Any], *, everywhere: bool) -> list[dict[str,
             _row("  more than by chance", planted["excess"]),
         ]
     mass = summary["leave_mass"]
-    spread = f"{mass['lowest']:.2f} to {mass['highest']:.2f}; 1 - probability over its tokens"
     size = {"n": summary["counts"]["originals"], "problems": summary["counts"]["problems"]}
     ends = {"lower": None, "upper": None}
-    rows.append(_row("choices in an answer, H", {"estimate": mass["mean"], **ends, **size}, spread))
+    if mass is not None:
+        spread = f"{mass['lowest']:.2f} to {mass['highest']:.2f}; 1 - probability over its tokens"
+        known = {"estimate": mass["mean"], **ends, **size}
+        rows.append(_row("choices in an answer, H", known, spread))
     if "forks" not in summary:
         return [*rows, _row("resamples that could not be read", summary["unscored_resamples"])]
     rare = "they take less probable tokens than resamples do"

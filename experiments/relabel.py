@@ -139,7 +139,13 @@ class Relabel(Experiment):
             directory.write(name, table)
         tracker.log({"problems_done": len(problems), "texts": tables["resamples"].num_rows})
         labelled = time.perf_counter()
-        analyse(directory, protocol=self.protocol, rule=self.window, progress=progress)
+        analyse(
+            directory,
+            protocol=self.protocol,
+            rule=self.window,
+            progress=progress,
+            feature=self.feature,
+        )
         analysed = time.perf_counter()
         return Accounts(seconds={"labels": labelled - began, "analysis": analysed - labelled})
 

@@ -66,6 +66,8 @@ class Source:
             RecordsError: One is missing or damaged, or does not belong to the others.
         """
         tables = {name: self.directory.read(name) for name in self.names}
+        if "plans" in tables:
+            tables["plans"] = _with_aims(tables["plans"])
         for name, table in tables.items():
             needed = [f for f in SCHEMAS[name] if f.name not in ADDED.get(name, frozenset())]
             lacking = [field.name for field in needed if field not in list(table.schema)]
@@ -174,3 +176,11 @@ def _protocol(experiment: str, measured: Mapping[str, Any]) -> Sampling:
         return kind(**described)
     except (TypeError, ParameterError) as error:
         raise RecordsError(f"its provenance.json is damaged: sampler, {error}") from None
+
+
+def _with_aims(plans: pa.Table) -> pa.Table:
+    """Add the columns that plans did not have when every one was for a curve."""
+    for i, field in enumerate(PLANS):
+        if field.name in ("aimed", "windows_expected") and field.name not in plans.schema.names:
+            plans = plans.add_column(i, field, pa.nulls(plans.num_rows, field.type))
+    return plans
