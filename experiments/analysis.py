@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from critwin.curve import MeasuredCurve, curves_table, grid_curves
+from critwin.curve import Curve, MeasuredCurve, curves_table, grid_curves
 from critwin.feature import Feature
 from critwin.figures import write_figures
 from critwin.fork_tables import attribution_table, read_forks
@@ -71,21 +72,11 @@ def analyse(
         attributed = attribution_table(forks, originals, resamples, windows)
         directory.write("attribution", attributed)
     progress.advance(1)
+    summary = summary_of(directory, rule, curves)
     problems = read_problems(directory.read("problems"))
-    summary = summarise(
-        originals,
-        resamples,
-        curves,
-        windows,
-        problems,
-        compared=rule.fractions,
-        threshold=getattr(rule, "threshold", None),
-        plans=plans,
-    )
     conflicts = feature and summarise_conflicts(originals, resamples, problems, feature)
     if conflicts is not None:
         summary["label_conflicts"] = conflicts
-    add_verdicts(summary, originals, directory.read("verdicts").to_pandas())
     directory.write_json("summary", summary)
     progress.advance(1)
     write_figures(directory.path, visited=protocol.shown_fractions(), compared=rule.fractions)
@@ -93,6 +84,35 @@ def analyse(
     write_report(directory.path)
     progress.advance(1)
     progress.end()
+
+
+def summary_of(
+    directory: RunDirectory, rule: WindowRule, curves: Sequence[Curve]
+) -> dict[str, Any]:
+    """Count the headline numbers of a run from the tables that stand in its directory.
+
+    Args:
+        directory: The run directory, with problems, originals, resamples, windows and verdicts, and
+            with plans where the protocol is forks.
+        rule: What counts as a window.
+        curves: The curves of all labels.
+    """
+    originals = directory.read("originals").to_pandas()
+    resamples = directory.read("resamples").to_pandas()
+    resamples = resamples[resamples["kind"] != "direct"]  # another estimand, never mixed in
+    forked = (directory.path / "plans.parquet").exists()
+    summary = summarise(
+        originals,
+        resamples,
+        curves,
+        directory.read("windows").to_pandas(),
+        read_problems(directory.read("problems")),
+        compared=rule.fractions,
+        threshold=getattr(rule, "threshold", None),
+        plans=directory.read("plans").to_pandas() if forked else None,
+    )
+    add_verdicts(summary, originals, directory.read("verdicts").to_pandas())
+    return summary
 
 
 def _fork_curves(forks: Sequence[Forks], progress: Progress) -> list[ForkCurve]:

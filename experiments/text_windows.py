@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from critwin.changes import Sought
 from critwin.protocol import Protocol
 from critwin.records import RunDirectory
 from critwin.window import WindowRule
@@ -34,6 +35,10 @@ class TextWindows(TextExperiment):
         """Refuse components that do not fit together, the window rule and the levels among them."""
         self.window.check(self.sampler)
         super().check()
+
+    @property
+    def _sought(self) -> Sought | None:
+        return self.window.sought
 
     def estimate(self, *, originals: int, forks: int, progress: Progress) -> Estimate:
         """Measure, by a pilot of seconds, what a run would cost and show."""

@@ -21,8 +21,8 @@ from launch.values import field_names
 COMPONENTS = ("model", "dataset", "prompt", "sampler", "feature", "window", "table")
 GROUPS = (*COMPONENTS, "cluster", "tracker")
 FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-INQUIRIES = ("status",)
-"""Questions that are asked at once, and are no experiments."""
+INQUIRIES = ("status", "dashboard")
+"""What is answered at once, and is no experiment."""
 EXPERIMENTS = [entry.name for entry in experiments() if entry.name not in INQUIRIES]
 WRITTEN = EXPERIMENTS
 if not hasattr(train_arithmetic, "TrainArithmetic"):
@@ -169,7 +169,8 @@ def test_an_experiment_states_every_field_with_its_default(name: str) -> None:
 
 @pytest.mark.parametrize("name", INQUIRIES)
 def test_a_question_builds(name: str, run: Path) -> None:
-    inquiry = build_inquiry(compose(f"+exp={name}", f"runs=[{run}]"))
+    asked = [f"runs=[{run}]"] if name == "status" else []
+    inquiry = build_inquiry(compose(f"+exp={name}", *asked))
     assert inquiry is not None
     assert inquiry.name == name
 
