@@ -1,4 +1,19 @@
-"""The headline numbers of a run, each with its interval over problems and its counts."""
+"""The headline numbers of a run, each with its interval over problems and its counts.
+
+A summary holds
+
+counts; accuracy, with its range if unscored originals were all wrong or all right;
+with_window of all scored, right and wrong originals; window_difference (wrong less right)
+and window_difference_within_questions (Mantel-Haenszel); contrasts, all of them
+(critwin/contrasts.py); accuracy_with_window,
+accuracy_without_window and accuracy_difference (without less with); agreement_at_start of
+right and wrong originals, with the mean P(UNSCORED) there; unscored_resamples (those of the
+pilot among them); leave_mass (mean, lowest and highest H: the sum of 1 - probability over
+the tokens of an original, on which it depends what forks and grids cost); places
+(windows per cell of the fractions kept); planted (windows against planted branches, by
+kind); forks (critwin/fork_summary.py), where there are plans; headline, rows in reading
+order.
+"""
 
 from __future__ import annotations
 
@@ -59,17 +74,7 @@ def summarise(
         plans: The plans table of a run by forks.
 
     Returns:
-        counts; accuracy, with its range if unscored originals were all wrong or all right;
-        with_window of all scored, right and wrong originals; window_difference (wrong less right)
-        and window_difference_within_questions (Mantel-Haenszel); contrasts, all of them
-        (critwin/contrasts.py); accuracy_with_window,
-        accuracy_without_window and accuracy_difference (without less with); agreement_at_start of
-        right and wrong originals, with the mean P(UNSCORED) there; unscored_resamples (those of the
-        pilot among them); leave_mass (mean, lowest and highest H: the sum of 1 - probability over
-        the tokens of an original, on which it depends what forks and grids cost); places
-        (windows per cell of the fractions kept); planted (windows against planted branches, by
-        kind); forks (critwin/fork_summary.py), where there are plans; headline, rows in reading
-        order.
+        The keys that stand at the head of this file.
 
     Source:
         Li, Karan, Chen (2025), arXiv:2502.00921, Table 1: window_difference is its dCW,

@@ -129,7 +129,7 @@ class Experiment(ABC):
         Args:
             progress: Shows the steps.
         """
-        found = self.estimate(originals=8, forks=32, progress=progress)
+        found = self.estimate(originals=24, forks=16, progress=progress)
         return found and Cost(found.tokens(), found.seconds, found.device)
 
     def sources(self) -> list[dict[str, object]]:

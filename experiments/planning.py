@@ -134,34 +134,19 @@ def estimate(
     """
     chosen = _spread(drawing.problems, originals)
     began = time.perf_counter()
-    progress.begin("pilot", 3, unit="steps")
+    progress.begin("loading", 1, unit="models")  # a step of its own: no speed is told by it
     _warm_up(drawing, chosen)
-    started = time.perf_counter()
-    progress.advance(1)
-    rows = replace(drawing, per_problem=1).draw(chosen).to_pylist()
-    samples = [generation(row) for row in rows]
-    tokens, seconds = sum(len(x.token_ids) for x in samples), time.perf_counter() - started
-    rate = tokens / seconds
-    progress.advance(1)
-    known = _known(samples)
-    paths = _paths(drawing, samples, known=known)
-    before = [Expectation.from_path(path.probability) for path in paths]
-    after = before
-    if forks and known and _forks(drawing.sampler):
-        drawn = time.perf_counter()
-        after, more = _pilot(drawing, chosen, rows, paths, forks)
-        if more:
-            rate = max(rate, more / (time.perf_counter() - drawn))
-            tokens += more
     progress.advance(1)
     progress.end()
+    started = time.perf_counter()
+    seen = _look(drawing, chosen, forks, progress)
     threshold = float(getattr(rule, "threshold", 0.0))
     made = [
         tuple(
             plan_original(protocol, e, compared=rule.fractions, threshold=threshold)
             for e in expected
         )
-        for expected in (before, after)
+        for expected in (seen.before, seen.after)
     ]
     return Estimate(
         protocol="forks" if isinstance(protocol, ForkProtocol) else "grid",
@@ -170,13 +155,58 @@ def estimate(
         before=made[0],
         plans=made[1],
         threshold=threshold,
-        tokens_per_second=rate,
+        tokens_per_second=seen.tokens_per_second,
         seconds_before=started - began,
         device=drawing.sampler.device_used(),
-        pilot_tokens=tokens,
+        pilot_tokens=seen.tokens,
         pilot_seconds=time.perf_counter() - began,
-        paths_known=known,
+        paths_known=seen.paths_known,
     )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a pilot saw.
+
+    Attributes:
+        before: What the path of each original lets expect.
+        after: The same with its forks.
+        tokens_per_second: The faster of originals and forks.
+        tokens: Tokens drawn.
+        paths_known: Whether the sampler says how probable its tokens are.
+    """
+
+    before: Sequence[Expectation]
+    after: Sequence[Expectation]
+    tokens_per_second: float
+    tokens: int
+    paths_known: bool
+
+
+def _look(drawing: Drawing, chosen: Sequence[Problem], forks: int, progress: Progress) -> _Seen:
+    """Draw an original of each problem and some forks of it."""
+    forking = forks and _forks(drawing.sampler)
+    progress.begin("pilot", 2 if forking else 1, unit="steps")
+    started = time.perf_counter()
+    rows = replace(drawing, per_problem=1).draw(chosen).to_pylist()
+    samples = [generation(row) for row in rows]
+    tokens = sum(len(x.token_ids) for x in samples)
+    rate = tokens / (time.perf_counter() - started)
+    progress.advance(1)
+    known = _known(samples)
+    paths = _paths(drawing, samples, known=known)
+    before = [Expectation.from_path(path.probability) for path in paths]
+    after = before
+    if forking and known:
+        drawn = time.perf_counter()
+        after, more = _pilot(drawing, chosen, rows, paths, forks)
+        if more:
+            rate = max(rate, more / (time.perf_counter() - drawn))
+            tokens += more
+    if forking:
+        progress.advance(1)
+    progress.end()
+    return _Seen(before, after, rate, tokens, known)
 
 
 def pilot_cost(resampling: Resampling, *, originals: int, progress: Progress) -> Cost:

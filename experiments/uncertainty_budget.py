@@ -37,7 +37,7 @@ class UncertaintyBudget(TextExperiment):
 
     def cost(self, *, progress: Progress) -> Cost:
         """Measure, by a pilot of seconds, what a run would cost."""
-        return pilot_cost(self._resampling(), originals=8, progress=progress)
+        return pilot_cost(self._resampling(), originals=24, progress=progress)
 
     def _analyse(self, directory: RunDirectory, progress: Progress) -> None:
         names = ("originals", "resamples", "folds")

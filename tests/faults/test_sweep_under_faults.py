@@ -32,6 +32,7 @@ EMBEDDED = (
     "+exp=llm_math",
     "sampler=fractions",
     "sampler.n=1",
+    "sampler.temperature=1.0",
     "originals_per_problem=2",
     "dataset.n_problems=20",
 )

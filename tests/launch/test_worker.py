@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from critwin import assets
 from critwin.identity import identity
 from critwin.records import RunDirectory
 from launch import executors, queue, worker
@@ -131,6 +134,27 @@ def test_a_changed_dataset_is_named_by_its_hashes(tmp_path: Path, flags, monkeyp
         else (sweep.cells[0].identity)
     )
     assert f"dataset.content was {before['dataset']['content']}, is " in error
+    assert not Path(sweep.cells[0].directory).exists()
+
+
+def test_changed_weights_are_named_by_their_hashes(tmp_path: Path, flags, monkeypatch) -> None:
+    """One byte of a checkpoint changes: refused before the model is loaded."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(Path(assets.__file__).parent / "arithmetic", "model")
+    given = ("model=hf", "model.path=model", "tracker=none", "cluster=debug", "seed=1,2", "-m")
+    sweep = preflight(flags("+exp=llm_math", *given, "sampler.temperature=null")).sweep
+    sweep.write_manifest()
+    facts = open_submission(sweep.folder, "local").facts
+    with Path("model/model.safetensors").open("r+b") as weights:
+        weights.seek(-1, os.SEEK_END)
+        last = weights.read(1)[0]
+        weights.seek(-1, os.SEEK_END)
+        weights.write(bytes([last ^ 1]))
+    task = Order(str(sweep.folder), "s", dict(facts), [sweep.cells[0].run_id])
+    assert Worker(task).work() == SOME_FAILED
+    error = read_failure(sweep.folder, sweep.cells[0].run_id)["error"]
+    before = sweep.cells[0].identity["model"]["content"]
+    assert re.search(rf"model\.content was {before}, is (?!{before})[0-9a-f]{{16}}", error)
     assert not Path(sweep.cells[0].directory).exists()
 
 
