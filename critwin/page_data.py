@@ -51,7 +51,7 @@ class PageTables:
         originals: The originals table.
         curves: The curves table.
         windows: The windows table.
-        resamples: The resamples table; pilot forks are not shown.
+        resamples: The resamples table; pilot forks and direct answers are not shown.
         attribution: The attribution table of a run by forks.
         verdicts: The verdicts table.
         pictures: By original: its pictures, as `critwin.page_pictures.shown_pictures` gives them.
@@ -162,7 +162,7 @@ def _detail(row: Row, own: Mapping[str, pd.DataFrame | None], most: int) -> dict
         "draws": {},
     }
     if draws is not None:
-        draws = draws[draws["kind"] != "pilot"]
+        draws = draws[~draws["kind"].isin(["pilot", "direct"])]
         positions = most_changing(_changes(own["attribution"], curves, draws), most)
         detail["draws"] = continuations(draws, row["label"], positions)
     return detail

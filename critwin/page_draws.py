@@ -88,7 +88,7 @@ def continuations(
     Of forks those that flipped the label come first.
 
     Args:
-        rows: An original's rows of the resamples table, no pilots.
+        rows: An original's rows of the resamples table, no pilots and no direct answers.
         own: The original's label.
         positions: Which positions.
 

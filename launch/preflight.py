@@ -78,7 +78,7 @@ def preflight(flags: argparse.Namespace) -> Plan:
             run = check_outputs(job)
             if config.dry_run:
                 cell = _cell(job, run, hydra.overrides, config)
-                return Plan(rehearsal=Rehearsal((cell,), (job,)))
+                return Plan(rehearsal=Rehearsal((cell,), (job,), measure=config.dry_run_cost))
             return Plan()
         return _plan_sweep(hydra, parsed)
 
@@ -143,7 +143,9 @@ def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
     sweep = Sweep(jobs[0].experiment.name, root, tuple(found))
     _check_writable("multirun", str(root), sweep.folder)
     if master.dry_run:
-        return Plan(rehearsal=Rehearsal(sweep.cells, tuple(jobs), sweep))
+        return Plan(
+            rehearsal=Rehearsal(sweep.cells, tuple(jobs), sweep, measure=master.dry_run_cost)
+        )
     return Plan((f"hydra.sweep.dir='{sweep.folder}'",), sweep)
 
 
