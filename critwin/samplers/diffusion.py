@@ -82,7 +82,7 @@ class DiffusionSampler(PictureSampler):
     loaded_by = frozenset({"path", "revision", "scheduler", "dtype", "device"})
 
     def __post_init__(self) -> None:
-        check_path(self.path, INDEX)
+        check_path(self.path, holds=INDEX)
         check_whole("steps", self.steps, low=1)
         check_whole("batch_size", self.batch_size, low=1)
         check_number("guidance", self.guidance, low=0.0, low_in=True, high=math.inf)

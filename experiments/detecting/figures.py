@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from critwin.drawing import DOUBLE, QUIET, drawing, percent, save
+from critwin.drawing import BLUE, DOUBLE, GREEN, ORANGE, PINK, QUIET, SKY, drawing, percent, save
 from experiments.detecting.summary import CALIBRATED, rates
 
 if TYPE_CHECKING:
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES = {
-    "confident_jump": ("#0072B2", "o", 2.0),
-    "hierarchy": ("#56B4E9", "s", 1.0),
-    "scale": ("#009E73", "^", 1.0),
-    "change_point": ("#C24E00", "D", 1.0),
+    "confident_jump": (BLUE, "o", 2.0),
+    "hierarchy": (SKY, "s", 1.0),
+    "scale": (GREEN, "^", 1.0),
+    "change_point": (ORANGE, "D", 1.0),
     "paper_jump": ("0.55", "v", 1.0),
     "paper_jump_01": ("0.25", "x", 1.0),
-    "step": ("#CC79A7", "P", 1.0),
+    "step": (PINK, "P", 1.0),
 }
 """Colour, mark and width of each rule's line; a calibrated baseline's is dashed."""
 
@@ -34,13 +35,16 @@ DRAWN = (
 
 def detection_figure(cells: pd.DataFrame) -> Figure:
     """Draw what each rule finds and places, and its false alarms, at equal draws and tokens."""
-    panels = [("draws", kind) for kind in dict.fromkeys(cells["kind"])]
-    panels += [("tokens", kind) for kind in dict.fromkeys(cells["kind"])]
+    kinds = list(dict.fromkeys(cells["kind"]))
     with drawing(DOUBLE, 5.6) as figure:
-        axes = figure.subplots(4, len(panels) // 2, sharey="row", squeeze=False)
-        for i, (equal, kind) in enumerate(panels):
-            row, column = 2 * (i * 2 // len(panels)), i % (len(panels) // 2)
+        axes = figure.subplots(4, len(kinds), sharey="row", squeeze=False)
+        for equal, (column, kind) in product(("draws", "tokens"), enumerate(kinds)):
+            row = 0 if equal == "draws" else 2
             own = cells[(cells["kind"] == kind) & (cells["equal"] == equal)]
+            if own.empty:
+                axes[row, column].set_axis_off()
+                axes[row + 1, column].set_axis_off()
+                continue
             _panel(axes[row, column], own, "within")
             _panel(axes[row + 1, column], own, "alarmed")
             axes[row, column].set_title(kind)
