@@ -175,11 +175,12 @@ def staircase(
             markerfacecolor="white",
             label="by generations that begin alike",
         )
-        for row in choices.itertuples(index=False):
-            axes.axvspan(row.position_before, row.position_after, color="0.85", zorder=0)
+        for row in choices.to_dict("records"):
+            start, end = float(row["position_before"]), float(row["position_after"])
+            axes.axvspan(start, end, color="0.85", zorder=0)
             axes.annotate(
-                f"{row.choice}\n{row.value}",
-                (row.position_before, 1.02),
+                f"{row['choice']}\n{row['value']}",
+                (start, 1.02),
                 xycoords=("data", "axes fraction"),
                 color=QUIET,
                 fontsize=6.5,

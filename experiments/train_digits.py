@@ -30,7 +30,7 @@ class TrainDigits(DigitsSettings, Experiment):
     stage: ClassVar[str] = "train"
     axis: ClassVar[str] = "step"
     execution: ClassVar[frozenset[str]] = frozenset({"threads"})
-    products: ClassVar[tuple[str, ...]] = ("summary.json", "model")  # type: ignore[assignment]
+    products: ClassVar[tuple[str, ...]] = ("summary.json", "model")
 
     def check(self) -> None:
         """Accept: the settings have been checked one by one."""
