@@ -244,18 +244,6 @@ ATTRIBUTION = pa.schema(
     ]
 )
 
-PICTURES = pa.schema(  # of a run of images; what the page makes of them: critwin/page_pictures.py
-    [
-        ("original_id", pa.string()),
-        ("position", pa.int32()),  # reverse steps already taken; of kind original: all
-        ("t", pa.float64()),
-        ("kind", pa.string()),  # original: what it ends in; observed: what is left of it; resample
-        ("replicate", pa.int32()),  # of the resample; null of the others
-        ("label", pa.string()),  # what the feature reads in it; null of observed
-        ("file", pa.string()),  # name of a PNG in images/
-    ]
-)
-
 
 class RunDirectory:
     """The directory of one run.
