@@ -41,7 +41,9 @@ def curves_of(rows: pd.DataFrame) -> dict[str, Any]:
         own = bool(values["own"].iloc[0])
         curve = {"label": label, "own": own, "p": per_mille(values["agreement"])}
         if own:
-            curve |= {name: per_mille(values[name]) for name in ("lower", "upper", "unscored")}
+            # where a bound is not known, it is the widest
+            curve |= {name: per_mille(values[name]) for name in ("lower", "unscored")}
+            curve["upper"] = per_mille(values["upper"].fillna(1.0))
             curve["trials"] = values["trials"].tolist()
         curves.append(curve)
     curves.sort(key=lambda curve: (not curve["own"], -max(curve["p"]), curve["label"]))
@@ -57,8 +59,9 @@ def curves_of(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def per_mille(values: pd.Series[float]) -> list[int]:
-    """Round probabilities to whole numbers from 0 to 1000."""
-    rounded: list[int] = np.rint(1000 * values.to_numpy(np.float64)).astype(int).tolist()
+    """Round probabilities to whole numbers from 0 to 1000; one that is not known is 0."""
+    known = values.fillna(0.0).to_numpy(np.float64)
+    rounded: list[int] = np.rint(1000 * known).astype(int).tolist()
     return rounded
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from critwin.plain_page import escaped, picture
 
 CARDS = 4
 """Headline numbers that stand at the top of the page."""
@@ -17,11 +17,6 @@ CAPTIONS = {
     "window_positions": "Where the windows fall",
     "trajectory": "Answers, their curves and their windows",
 }
-
-
-def escaped(value: object) -> str:
-    """Give text that stays text wherever it stands in HTML."""
-    return html.escape(str(value), quote=True)
 
 
 def numbers_section(
@@ -114,10 +109,9 @@ def figures(folder: Path) -> str:
     """Give every PNG of a folder as a figure, the known ones with their captions."""
     made = []
     for path in sorted(folder.glob("*.png")):
-        caption = escaped(CAPTIONS.get(path.stem, path.stem.replace("_", " ")))
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
-        image = f'<img alt="{caption}" loading="lazy" src="data:image/png;base64,{data}">'
-        made.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
+        caption = CAPTIONS.get(path.stem, path.stem.replace("_", " "))
+        shown = picture(path, caption).removesuffix("</figure>")
+        made.append(f"{shown}<figcaption>{escaped(caption)}</figcaption></figure>")
     return f'<div class="figures">{"".join(made)}</div>' if made else ""
 
 

@@ -1,19 +1,17 @@
-"""Pictures of a run, as its page shows them: what was left at each noise level, what came of it.
+"""Pictures of a run, as its page shows them: what came of each noise level.
 
-The contract for a run of images: its directory holds the table `pictures.parquet` (columns:
-`critwin.records.PICTURES`) and the folder `images/` with the PNG files that the table names. Rows
-of kind `original` give what an original ends in, `observed` what is left of it at a position, and
-`resample` a resample from there, `replicate` being that of the resamples table. Not every resample
-needs a picture: a few per level and label are enough, the page shows at most `SHOWN_PICTURES`.
-Everything else a page shows of images comes from the tables that every run has: `originals` with no
-tokens, `curves` with positions in reverse steps, `windows`.
+They come from the table `pictures.parquet` (columns: `critwin.picture_records.PICTURES`). Rows
+without a position give what an original is; rows with a replicate a resample from a position, rows
+with a position alone what was left there. Not every resample needs a picture: a few per level are
+enough. Everything else that a page shows of pictures comes from the tables that every run has:
+`originals` with no tokens, `curves` with positions in reverse steps, `windows`; of several features
+the first is shown.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -32,27 +30,26 @@ PAGE_BYTES = 24_000_000
 """Bytes of all pictures on a page; originals for which there is no room have none."""
 
 
-def shown_pictures(run: Path, pictures: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def shown_pictures(pictures: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Choose the pictures of each original, small enough for a page.
 
     Args:
-        run: The run directory, with `images/`.
         pictures: The table `pictures.parquet`.
 
     Returns:
-        By original: `whole`, the finished picture (None: it has none), and `levels`, by position:
-        `position`, `t`, `observed` (None: it has none), `drawn`, a list of label and picture.
-        Pictures are data URIs.
+        By original: `whole`, its picture (None: it has none), and `levels`, by position:
+        `position`, `observed` (None: it has none), `drawn`, a list of label and picture. Pictures
+        are data URIs.
 
     Raises:
-        RecordsError: A picture is named that is not there, or is no PNG.
+        RecordsError: One is no PNG.
     """
     chosen = _chosen(pictures)
     side = next((side for count, side in SIDES if len(chosen) <= count), LEAST_SIDE)
     made: dict[str, dict[str, Any]] = {}
     room = PAGE_BYTES
     for original_id, rows in chosen.groupby("original_id", sort=False):
-        uris = [_uri(run / "images", str(name), side) for name in rows["file"]]
+        uris = [_uri(png, str(original_id), side) for png in rows["png"]]
         room -= sum(map(len, uris))
         if room < 0:
             break
@@ -62,46 +59,45 @@ def shown_pictures(run: Path, pictures: pd.DataFrame) -> dict[str, dict[str, Any
 
 def _chosen(pictures: pd.DataFrame) -> pd.DataFrame:
     """Take every whole and observed picture, and a few resamples per level, labels in turns."""
-    drawn = pictures[pictures["kind"] == "resample"].sort_values("replicate")
+    drawn = pictures[pictures["replicate"].notna()].sort_values("replicate")
     level = ["original_id", "position"]
     drawn = drawn.assign(turn=drawn.groupby([*level, "label"]).cumcount())
     drawn = drawn.sort_values(["turn", "label"], kind="stable").groupby(level)
-    rest = pictures[pictures["kind"].isin(["original", "observed"])]
+    rest = pictures[pictures["replicate"].isna()]
     return pd.concat([rest, drawn.head(SHOWN_PICTURES)]).sort_values(level, kind="stable")
 
 
 def _arranged(rows: pd.DataFrame) -> dict[str, Any]:
-    whole = rows.loc[rows["kind"] == "original", "uri"]
     levels = []
-    for position, at in rows[rows["kind"] != "original"].groupby("position"):
-        observed = at.loc[at["kind"] == "observed", "uri"]
-        drawn = at[at["kind"] == "resample"]
+    for position, at in rows[rows["position"].notna()].groupby("position"):
+        drawn = at[at["replicate"].notna()]
         levels.append(
             {
-                "position": int(str(position)),
-                "t": round(float(at["t"].iloc[0]), 4),
-                "observed": observed.iloc[0] if len(observed) else None,
+                "position": int(float(str(position))),
+                "observed": _first(at.loc[at["replicate"].isna(), "uri"]),
                 "drawn": drawn[["label", "uri"]].to_numpy().tolist(),
             }
         )
-    return {"whole": whole.iloc[0] if len(whole) else None, "levels": levels}
+    return {"whole": _first(rows.loc[rows["position"].isna(), "uri"]), "levels": levels}
 
 
-def _uri(folder: Path, name: str, side: int) -> str:
+def _first(uris: pd.Series[str]) -> str | None:
+    return uris.iloc[0] if len(uris) else None
+
+
+def _uri(data: bytes, original_id: str, side: int) -> str:
     """Give a PNG as a data URI, made smaller where it is larger than `side`."""
     from PIL import Image, UnidentifiedImageError
 
-    path = folder / name
-    if Path(name).name != name:
-        raise RecordsError(f"pictures.parquet names {name!r}; allowed: names of files in images/")
     try:
-        data = path.read_bytes()
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if max(image.size) > side:
                 image.thumbnail((side, side))
                 smaller = io.BytesIO()
                 image.save(smaller, "PNG", optimize=True)
                 data = smaller.getvalue()
-    except (OSError, UnidentifiedImageError) as error:
-        raise RecordsError(f"{path} is no picture ({error}); allowed: a PNG file") from None
+    except (OSError, UnidentifiedImageError, TypeError) as error:
+        raise RecordsError(
+            f"pictures.parquet holds no picture for {original_id} ({error}); allowed: PNG files"
+        ) from None
     return f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"

@@ -45,7 +45,7 @@ PROBLEMS = pa.schema(
 )
 
 ADDED = {
-    "problems": frozenset({"options", "category"}),
+    "problems": frozenset({"options", "category", "system"}),
     "originals": frozenset({"reply", "reply_tokens"}),
     "resamples": frozenset({"reply", "reply_tokens"}),
 }
@@ -241,18 +241,6 @@ ATTRIBUTION = pa.schema(
                 )
             ),
         ),
-    ]
-)
-
-PICTURES = pa.schema(  # of a run of images; what the page makes of them: critwin/page_pictures.py
-    [
-        ("original_id", pa.string()),
-        ("position", pa.int32()),  # reverse steps already taken; of kind original: all
-        ("t", pa.float64()),
-        ("kind", pa.string()),  # original: what it ends in; observed: what is left of it; resample
-        ("replicate", pa.int32()),  # of the resample; null of the others
-        ("label", pa.string()),  # what the feature reads in it; null of observed
-        ("file", pa.string()),  # name of a PNG in images/
     ]
 )
 

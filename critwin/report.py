@@ -18,8 +18,9 @@ import pandas as pd
 
 from critwin.files import write_text
 from critwin.page_data import PageData, PageTables, page_data
-from critwin.page_numbers import escaped, numbers_section
+from critwin.page_numbers import numbers_section
 from critwin.page_pictures import shown_pictures
+from critwin.plain_page import escaped
 from critwin.records import RunDirectory
 
 SCRIPTS = ("base", "list", "text", "curve", "token", "pictures", "page")
@@ -38,7 +39,7 @@ def write_report(run: Path) -> Path:
 
     Args:
         run: The run directory. What it does not hold is left out: originals are shown where they
-            have tokens or pictures (`critwin.page_pictures` has the contract), numbers always.
+            have tokens or pictures (`critwin.page_pictures` says which), numbers always.
 
     Returns:
         The page's path.
@@ -78,11 +79,29 @@ def _tables(directory: RunDirectory) -> PageTables | None:
     if pictures is None and not any(len(tokens) for tokens in originals["tokens"].dropna()):
         return None
     names = ("curves", "windows", "resamples", "attribution", "verdicts")
+    tables = {name: _table(directory, name) for name in names}
     return PageTables(
         originals=originals,
-        **{name: _table(directory, name) for name in names},
-        pictures=None if pictures is None else shown_pictures(directory.path, pictures),
+        **_of_first_feature(tables),
+        pictures=None if pictures is None else shown_pictures(pictures),
     )
+
+
+def _of_first_feature(tables: Mapping[str, pd.DataFrame | None]) -> dict[str, pd.DataFrame | None]:
+    """Keep of a run with several features what is about the first, that of the column `label`."""
+    curves, verdicts = tables["curves"], tables["verdicts"]
+    if curves is None or "feature" not in curves or not len(curves):
+        return dict(tables)
+    first = curves["feature"].iloc[0]
+    kept = {
+        name: table[table["feature"] == first]
+        for name, table in tables.items()
+        if table is not None and "feature" in table
+    }
+    if verdicts is not None and len(verdicts):
+        about = kept["curves"][["original_id", "label"]].drop_duplicates()
+        kept["verdicts"] = verdicts.merge(about, on=["original_id", "label"])
+    return {**tables, **kept}
 
 
 def _table(directory: RunDirectory, name: str) -> pd.DataFrame | None:

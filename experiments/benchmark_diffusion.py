@@ -16,10 +16,10 @@ from critwin.levels import Levels
 from critwin.picture import NoisedPicture, Picture
 from critwin.protocol import check_whole
 from critwin.records import RunDirectory
+from critwin.report import write_report
 from critwin.sampler import Level
 from critwin.samplers.diffusion import DiffusionSampler
 from critwin.seeds import fold_in
-from experiments.exact.page import write_page
 from experiments.experiment import Accounts, Experiment
 from experiments.tracker import Progress, Tracker
 
@@ -98,7 +98,7 @@ class BenchmarkDiffusion(Experiment):
             progress.advance(1, **{"images/s": speed, "plain images/s": slow})
         progress.end()
         directory.write_json("summary", self._summary(rows, gap, len(cuts), len(few)))
-        write_page(directory)
+        write_report(directory.path)
         return Accounts(seconds={"all": time.perf_counter() - began})
 
     def _cuts(self) -> list[Cut]:

@@ -14,11 +14,11 @@ import numpy as np
 from critwin.errors import ParameterError
 from critwin.protocol import check_number, check_whole
 from critwin.records import RunDirectory
+from critwin.report import write_report
 from critwin.samplers.gaussian_mixture import GaussianMixture
 from critwin.seeds import fold_in
 from critwin.statistics import clustered_share
 from critwin.theory.total_variation import leak
-from experiments.exact.page import write_page
 from experiments.exact.verdicts import equal, table
 from experiments.experiment import Accounts, Experiment
 from experiments.tracker import Progress, Tracker
@@ -103,7 +103,7 @@ class BenchmarkMixture(Experiment):
             progress.advance(1, **{"resamples/s": self.resamples / seconds[-1]})
         progress.end()
         directory.write_json("summary", self._summary(seconds, left, own, level))
-        write_page(directory)
+        write_report(directory.path)
         return Accounts(seconds={"all": time.perf_counter() - began})
 
     def _left(self, seen: np.ndarray, levels: np.ndarray, own: np.ndarray, number: int) -> Any:

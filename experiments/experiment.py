@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from experiments.planning import Estimate
 
 
+PAGE = "report.html"
+"""The page of a run: written when it is done, where the experiment does not do so itself."""
+
+
 @dataclass
 class Accounts:
     """What a run cost, over all its starts.
@@ -228,6 +232,8 @@ def carry_out(
             noted = NotedProgress(progress, directory)
             with _end_recorded(directory, record):
                 accounts = experiment.run(directory, tracker=tracker, progress=noted)
+                if PAGE not in experiment.products:
+                    _write_page(directory)
             noted.forget()
             record |= {"status": "complete", "end": _now()}
             if accounts is not None:
@@ -259,6 +265,12 @@ def _end_recorded(directory: RunDirectory, record: Mapping[str, object]) -> Iter
         if end:
             with suppress(RecordsError):  # a full disk is told by the error that is on its way
                 directory.write_json("provenance", {**record, **end})
+
+
+def _write_page(directory: RunDirectory) -> None:
+    from critwin.report import write_report  # here, so that a refusal need not wait for pandas
+
+    write_report(directory.path)
 
 
 def help_out(experiment: Experiment, directory: RunDirectory) -> None:

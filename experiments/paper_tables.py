@@ -136,10 +136,10 @@ class PaperTables(Experiment):
         made = self.made
         progress.begin("tables", len(made), unit="tables")
         written = []
-        for table in made:
+        for number, table in enumerate(made, start=1):
             written += write_table(table, directory.path / "tables")
             progress.advance(1)
-            tracker.log({"tables_done": len(written)})
+            tracker.log({"tables_done": number})
         progress.end()
         drawn_from = time.perf_counter()
         figures: list[Path] = []

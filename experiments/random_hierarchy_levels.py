@@ -15,13 +15,13 @@ from critwin.errors import ParameterError
 from critwin.forward_reverse import resample_seeds
 from critwin.protocol import check_whole
 from critwin.records import RunDirectory
+from critwin.report import write_report
 from critwin.sampler import Level
 from critwin.samplers.random_hierarchy import RandomHierarchy
 from critwin.seeds import fold_in
 from critwin.statistics import Interval
 from experiments.exact.comparison import JOINT
 from experiments.exact.figures import COLORS, LINES, MARKERS, write
-from experiments.exact.page import write_page
 from experiments.exact.verdicts import Row, equal, table
 from experiments.experiment import Accounts, Experiment
 from experiments.tracker import Progress, Tracker
@@ -95,7 +95,7 @@ class RandomHierarchyLevels(Experiment):
                 },
             },
         )
-        write_page(directory)
+        write_report(directory.path)
         return Accounts(seconds={"all": time.perf_counter() - began})
 
     def _names(self) -> list[str]:

@@ -16,6 +16,7 @@ from critwin.image_feature import ImageFeature
 from critwin.levels import Levels
 from critwin.picture import PictureSampler
 from critwin.records import RunDirectory
+from critwin.report import write_report
 from critwin.sampler import Level
 from critwin.window import WindowRule, verdicts_table
 from experiments.diffusion.curves import (
@@ -32,7 +33,6 @@ from experiments.diffusion.figures import (
     write_figure,
 )
 from experiments.diffusion.measuring import Kind, Original, PictureMeasuring
-from experiments.exact.page import write_page
 from experiments.experiment import Accounts, Experiment
 from experiments.tracker import Progress, Tracker
 
@@ -178,7 +178,7 @@ class PictureWindows(Experiment):
             summary["images_per_second"] = cost["images"] / max(cost["seconds"], 1e-9)
         directory.write_json("summary", summary)
         self.draw_figures(directory, originals, resamples, curves)
-        write_page(directory)
+        write_report(directory.path)
 
     def summarise(
         self, directory: RunDirectory, originals: pd.DataFrame, resamples: pd.DataFrame

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from critwin.feature import UNSCORED
+from critwin.picture_records import PICTURES, png_of
 from critwin.records import (
     ATTRIBUTION,
     CURVES,
     ORIGINALS,
-    PICTURES,
     RESAMPLES,
     VERDICTS,
     WINDOWS,
@@ -233,11 +233,10 @@ def write_picture_run(path: Path, *, originals: int = 3, levels: int = 6, evil: 
     """
     rng = np.random.default_rng(1)
     rows, pictures, curves = [], [], []
-    (path / "images").mkdir(parents=True)
     for i in range(originals):
         name, label = f"picture-{i}", f"digit {i}{evil}"
         rows.append(_bare_original(name, label))
-        pictures.append(_picture(path, name, levels, "original", label, rng))
+        pictures.append(_picture(name, None, label, rng))
         position = np.arange(levels + 1)
         p = np.where(2 * position > levels, 0.95, 0.2)
         p[-1] = 1.0
@@ -258,12 +257,10 @@ def write_picture_run(path: Path, *, originals: int = 3, levels: int = 6, evil: 
             }
             curves.append(pa.table(columns, schema=CURVES))
         for level in range(levels):
-            pictures.append(_picture(path, name, level, "observed", None, rng))
+            pictures.append(_picture(name, level, None, rng))
             for number in range(8):
                 drawn = label if number < 8 * p[level] else "another digit"
-                pictures.append(_picture(path, name, level, "resample", drawn, rng, number))
-    for row in pictures:
-        row["t"] = 1 - row["position"] / levels
+                pictures.append(_picture(name, level, drawn, rng, number))
     directory = RunDirectory(path)
     directory.write("originals", pa.Table.from_pylist(rows, schema=ORIGINALS))
     directory.write("curves", pa.concat_tables(curves))
@@ -286,25 +283,18 @@ def _bare_original(name: str, label: str) -> dict[str, Any]:
 
 
 def _picture(
-    path: Path,
     name: str,
-    position: int,
-    kind: str,
+    position: int | None,
     label: str | None,
     rng: np.random.Generator,
     number: int | None = None,
 ) -> dict[str, Any]:
-    from PIL import Image
-
-    file = f"{name}-{position}-{kind}-{number}.png"
-    Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(path / "images" / file)
     return {
         "original_id": name,
         "position": position,
-        "kind": kind,
         "replicate": number,
         "label": label,
-        "file": file,
+        "png": png_of(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)),
     }
 
 
