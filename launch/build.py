@@ -161,7 +161,7 @@ def component(values: object, path: str, kind: type, *, launcher_keys: Sequence[
         raise ConfigError(f"{name} is a {target.__name__}; allowed: a {kind.__name__}")
     spelled = field_names(target)
     arguments: dict[str, Any] = {
-        str(spelled.get(k, k)): v for k, v in values.items() if k != "_target_"
+        spelled.get(str(k), str(k)): v for k, v in values.items() if k != "_target_"
     }
     _check_keys(arguments, target, path, launcher_keys)
     hints = hints_of(target)
