@@ -34,7 +34,9 @@ def export_pipeline(training: Training, folder: Path) -> None:
     """Write the trained model as a pipeline of diffusers, its weights as halves."""
     import torch
     from diffusers import DDPMPipeline
+    from diffusers.utils import logging
 
+    logging.set_verbosity_error()  # a cast to halves is warned about, though no part forbids it
     kept = {name: value.clone() for name, value in training.model.state_dict().items()}
     model = training.model.to(torch.float16)
     DDPMPipeline(unet=model, scheduler=training.scheduler).save_pretrained(folder)
