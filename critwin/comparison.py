@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from critwin.drawing import DOUBLE, QUIET, drawing, percent
+from critwin.drawing import BLUE, DOUBLE, QUIET, drawing, percent
 from critwin.feature import UNSCORED
 from critwin.fork_expectation import leave_mass
 from critwin.means import clustered_mean, clustered_mean_difference
@@ -88,22 +88,35 @@ def _middle(run: RunTables, share: bool) -> pd.Series[float]:
     return _by_original(run, middle.groupby(rising["original_id"]).mean())
 
 
-def _own(run: RunTables) -> pd.DataFrame:
-    own = run.curves[run.curves["own"].astype(bool) & (run.curves["label"] != UNSCORED)]
+def _own(curves: pd.DataFrame) -> pd.DataFrame:
+    own = curves[curves["own"].astype(bool) & (curves["label"] != UNSCORED)]
     # a run may hold curves by forks beside those of a grid
     return own[own["estimator"] == ("forks" if (own["estimator"] == "forks").any() else "grid")]
 
 
 def _at_start(run: RunTables) -> pd.Series[float]:
-    own = _own(run)
+    own = _own(run.curves)
     return _by_original(run, own[own["position"] == 0].set_index("original_id")["agreement"])
 
 
 def _half_width(run: RunTables) -> pd.Series[float]:
-    own = _own(run)
+    return _by_original(run, own_half_widths(run.curves))
+
+
+def own_half_widths(curves: pd.DataFrame) -> pd.Series[float]:
+    """Give the mean half-width of the own label's intervals over the positions visited.
+
+    Args:
+        curves: The curves table.
+
+    Returns:
+        By original_id, scored originals alone.
+    """
+    own = _own(curves)
     own = own[own["kept"] < 1]
     half = (own["upper"] - own["lower"]) / 2
-    return _by_original(run, half.groupby(own["original_id"]).mean())
+    widths: pd.Series[float] = half.groupby(own["original_id"]).mean()
+    return widths
 
 
 def _leave_mass(run: RunTables) -> pd.Series[float]:
@@ -253,7 +266,7 @@ SHOWN = ("accuracy", "answers with a window", "agreement with nothing kept", "ch
 
 def _draw(axes: Axes, found: Sequence[Interval | None], at: Sequence[float]) -> None:
     there = [(x, v) for x, v in zip(at, found, strict=True) if v is not None]
-    axes.plot([x for x, _ in there], [v.estimate for _, v in there], "-o", color="#0072B2")
+    axes.plot([x for x, _ in there], [v.estimate for _, v in there], "-o", color=BLUE)
     for x, value in there:
         if math.isfinite(value.lower):
             axes.plot([x, x], [value.lower, value.upper], color="0.3", linewidth=0.8)

@@ -16,6 +16,8 @@ PACKAGES = (
     "pyarrow",
     "torch",
     "transformers",
+    "diffusers",
+    "scikit-learn",
     "tokenizers",
     "math-verify",
     "hydra-core",

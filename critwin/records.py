@@ -38,8 +38,17 @@ PROBLEMS = pa.schema(
                 )
             ),
         ),
+        ("options", pa.list_(pa.string())),  # what may be chosen from; empty: free answer
+        ("category", pa.string()),
     ]
 )
+
+ADDED = {
+    "problems": frozenset({"options", "category"}),
+    "originals": frozenset({"reply", "reply_tokens"}),
+    "resamples": frozenset({"reply", "reply_tokens"}),
+}
+"""Columns that runs of earlier versions lack."""
 
 ORIGINALS = pa.schema(
     [
@@ -58,6 +67,8 @@ ORIGINALS = pa.schema(
         ("unscored", pa.bool_()),
         ("finish_reason", pa.string()),
         ("seed", pa.int64()),
+        ("reply", pa.string()),  # what was said when the answer was asked for; null: not asked
+        ("reply_tokens", pa.int32()),  # drawn for it; alike texts are asked once
     ]
 )
 
@@ -68,7 +79,8 @@ RESAMPLES = pa.schema(
         ("t", pa.float64()),  # share forgotten
         ("replicate", pa.int32()),
         ("kind", pa.string()),  # grid; fork: leaves its original at token position + 1; pilot: a
-        # fork that steered the others and is never counted with them; direct
+        # fork that steered the others and is never counted with them; direct: the reply of a
+        # model that was asked for its answer right there, never counted with resamples
         ("first_token", pa.int32()),  # first token drawn; null when nothing was left to draw
         ("first_token_text", pa.string()),
         ("text_start", pa.int32()),  # the whole text is original.text[:text_start] + text
@@ -79,6 +91,8 @@ RESAMPLES = pa.schema(
         ("finish_reason", pa.string()),
         ("tokens_generated", pa.int32()),
         ("seed", pa.int64()),
+        ("reply", pa.string()),  # as in the originals table
+        ("reply_tokens", pa.int32()),
     ]
 )
 
@@ -213,6 +227,18 @@ ATTRIBUTION = pa.schema(
                 )
             ),
         ),
+    ]
+)
+
+PICTURES = pa.schema(  # of a run of images; what the page makes of them: critwin/page_pictures.py
+    [
+        ("original_id", pa.string()),
+        ("position", pa.int32()),  # reverse steps already taken; of kind original: all
+        ("t", pa.float64()),
+        ("kind", pa.string()),  # original: what it ends in; observed: what is left of it; resample
+        ("replicate", pa.int32()),  # of the resample; null of the others
+        ("label", pa.string()),  # what the feature reads in it; null of observed
+        ("file", pa.string()),  # name of a PNG in images/
     ]
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from critwin.curve import MeasuredCurve, curves_table, grid_curves
@@ -39,7 +38,7 @@ def analyse(
     protocol: Protocol,
     rule: WindowRule,
     progress: Progress,
-) -> float:
+) -> None:
     """Write curves, windows, verdicts, attribution, summary, figures, page of a run with records.
 
     Args:
@@ -48,13 +47,10 @@ def analyse(
         protocol: How originals were resampled.
         rule: What counts as a window; asked about each original.
         progress: Shows the steps.
-
-    Returns:
-        Seconds that it took.
     """
-    began = time.perf_counter()
     originals = directory.read("originals").to_pandas()
     resamples = directory.read("resamples").to_pandas()
+    resamples = resamples[resamples["kind"] != "direct"]  # another estimand, never mixed in
     plans = directory.read("plans").to_pandas() if isinstance(protocol, ForkProtocol) else None
     forks = [] if plans is None else read_forks(originals, resamples, plans)
     curves: list[MeasuredCurve] = [*grid_curves(originals, resamples)]
@@ -90,7 +86,6 @@ def analyse(
     write_report(directory.path)
     progress.advance(1)
     progress.end()
-    return time.perf_counter() - began
 
 
 def _fork_curves(forks: Sequence[Forks], progress: Progress) -> list[ForkCurve]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from critwin.asking import label_samples
 from critwin.branching import ARMS, BRANCHES, assigned, certified_starts, open_positions
 from critwin.claimed_parts import undone_parts
 from critwin.feature import UNSCORED
@@ -167,11 +168,9 @@ def _branches_of(drawing: Drawing, chosen: Sequence[tuple[dict[str, Any], Branch
                 "seed": seed,
             }
         )
-    of: dict[str, list[dict[str, Any]]] = {}
-    for made, (row, *_) in zip(rows, work, strict=True):
-        of.setdefault(row["problem_id"], []).append(made)
-    for problem_id, own in of.items():
-        labels = drawing.feature.labels([made["text"] for made in own], by_id[problem_id])
-        for made, label in zip(own, labels, strict=True):
-            made |= {"label": label, "unscored": label == UNSCORED}
+    batches = [(own, by_id[row["problem_id"]]) for own, (row, *_) in zip(drawn, work, strict=True)]
+    labelled = label_samples(drawing.feature, batches, drawing.sampler)
+    for made, found in zip(rows, labelled, strict=True):
+        (label,) = found.labels
+        made |= {"label": label, "unscored": label == UNSCORED}
     return pa.Table.from_pylist(rows, schema=BRANCHES)

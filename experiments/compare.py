@@ -18,7 +18,7 @@ from critwin.drawing import save
 from critwin.errors import ParameterError, RecordsError
 from critwin.records import RunDirectory
 from experiments.experiment import Accounts, Experiment
-from experiments.source import Source, finished_run
+from experiments.source import Source, finished_runs
 from experiments.tracker import Progress, Tracker
 
 STEP = re.compile(r"step-(\d+)/?$")
@@ -33,7 +33,7 @@ class Compare(Experiment):
     """Hold finished runs on the same problems against the first of them.
 
     Attributes:
-        runs: Two or more run directories; the order is that of the figure.
+        runs: What leads to two runs or more (experiments/runs.py); the order is that of the figure.
         names: A name for each run, all different; none: what the configs differ in.
     """
 
@@ -58,34 +58,35 @@ class Compare(Experiment):
         Raises:
             ParameterError: They are fewer than two, or one is no finished run with curves.
         """
-        if len(self.runs) < 2:
+        found = finished_runs("runs", self.runs)
+        if len(found) < 2:
             raise ParameterError("runs", list(self.runs), "two run directories or more, runs=[A,B]")
-        return [finished_run("runs", run) for run in self.runs]
+        return found
 
     @cached_property
     def tables(self) -> list[RunTables]:
         """The tables that are compared, read once."""
         return [
-            _tables(run, source, name)
-            for run, source, name in zip(self.runs, self.opened, self.called(), strict=True)
+            _tables(source, name) for source, name in zip(self.opened, self.called(), strict=True)
         ]
 
     def check(self) -> None:
         """Refuse runs that do not share problems, prompt and feature."""
         first, *others = self.opened
-        for run, other in zip(self.runs[1:], others, strict=True):
+        for other in others:
             found = list(_differences(first, other))
             if found:
                 raise ParameterError(
                     "runs",
                     list(self.runs),
                     "runs of the same problems, prompt and feature; "
-                    f"{self.runs[0]} and {run} differ in {'; '.join(found)}",
+                    f"{first.directory.path} and {other.directory.path} differ in "
+                    f"{'; '.join(found)}",
                 )
         if self.names and (
-            len(self.names) != len(self.runs) or len(set(self.names)) < len(self.names)
+            len(self.names) != len(self.opened) or len(set(self.names)) < len(self.names)
         ):
-            allowed = f"{len(self.runs)} different names, one for each run, or none"
+            allowed = f"{len(self.opened)} different names, one for each run, or none"
             raise ParameterError("names", list(self.names), allowed)
         _ = self.tables
 
@@ -132,7 +133,7 @@ class Compare(Experiment):
         save(comparison_figure(self.tables, at=at, axis=axis), folder / "comparison")
         progress.advance(1)
         progress.end()
-        tracker.log({"runs_compared": len(self.runs)})
+        tracker.log({"runs_compared": len(self.opened)})
         return Accounts(seconds={"comparison": time.perf_counter() - began})
 
     def _steps(self) -> list[int] | None:
@@ -166,13 +167,13 @@ def _differences(first: Source, other: Source) -> Iterator[str]:
         yield f"problems: {problems}"
 
 
-def _tables(run: str, source: Source, name: str) -> RunTables:
+def _tables(source: Source, name: str) -> RunTables:
     directory = source.directory
     try:
         curves, windows = (directory.read(table).to_pandas() for table in ("curves", "windows"))
     except RecordsError as error:
         allowed = f"runs with curves and windows, as llm_math and relabel leave them ({error})"
-        raise ParameterError("runs", [run], allowed) from None
+        raise ParameterError("runs", [str(directory.path)], allowed) from None
     verdicts = directory.path / "verdicts.parquet"
     return RunTables(
         name,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import pyarrow as pa
 
+from critwin.asking import Reply
 from critwin.curve import MeasuredCurve
 from critwin.errors import ParameterError
 from critwin.fork_measuring import Original, measure_forks
@@ -18,7 +19,8 @@ from critwin.generation import Generation, Prefix, TextSampler
 from critwin.protocol import ForkProtocol
 from critwin.sampler import ForkingSampler
 from experiments.originals import generation
-from experiments.resampling import ResampleRows, Resampling
+from experiments.resample_rows import ResampleRows
+from experiments.resampling import Resampling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +41,12 @@ class ForkResampling(Resampling):
             for row in originals
         ]
 
+        replies: dict[Generation, Reply | None] = {}
+
         def label(i: int, samples: Sequence[Generation]) -> list[str]:
-            (labels,) = self._labels([originals[i]], [samples])
-            return labels
+            (found,) = self._labels([originals[i]], [samples])
+            replies.update(zip(samples, found.replies, strict=True))
+            return found.labels
 
         measured = measure_forks(
             forking(self.sampler), studied, protocol=self.protocol, label=label
@@ -57,6 +62,7 @@ class ForkResampling(Resampling):
                         position=fork.token - 1,
                         replicate=fork.replicate,
                         label=fork.label,
+                        reply=replies[fork.sample],
                         seed=fork.seed,
                     )
         return {"plans": plans_table(measured, self.protocol), "resamples": rows.table()}
@@ -75,16 +81,16 @@ class ForkResampling(Resampling):
 
 
 def forking(sampler: TextSampler) -> ForkingSampler[Generation, Prefix]:
-    """Give the sampler as one that can fork.
+    """Give the sampler, sampling parameters set, as one that can fork.
 
     Raises:
         ParameterError: It cannot.
     """
-    if not isinstance(sampler, ForkingSampler):
-        raise ParameterError(
-            "sampler",
-            "forks",
-            f"fractions or every_token, because {type(sampler).__name__} does not know how "
-            "probable the tokens of its samples are",
-        )
-    return sampler
+    refused: str | None = "does not know how probable the tokens of its samples are"
+    if isinstance(sampler, ForkingSampler):
+        refused = sampler.forks_refused()
+        if refused is None:
+            return sampler
+    name = type(sampler).__name__
+    allowed = f"fractions or every_token, because {name} {refused}"
+    raise ParameterError("sampler", "forks", allowed)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from critwin.asking import label_samples
 from critwin.claimed_parts import undone_parts
 from critwin.feature import UNSCORED, Feature
 from critwin.generation import Generation, TextSampler
@@ -90,10 +91,11 @@ class Drawing:
         ]
         drawn = self.sampler.resample(starts, seeds=seeds)
         rows = []
-        for problem, own, own_seeds in zip(block, drawn, seeds, strict=True):
+        labelled = label_samples(self.feature, [*zip(drawn, block, strict=True)], self.sampler)
+        for problem, own, own_seeds, found in zip(block, drawn, seeds, labelled, strict=True):
             truth = self.feature.truth(problem)
-            labels = self.feature.labels([x.text for x in own], problem)
-            for r, (x, label) in enumerate(zip(own, labels, strict=True)):
+            triples = zip(own, found.labels, found.replies, strict=True)
+            for r, (x, label, reply) in enumerate(triples):
                 rows.append(
                     {
                         "original_id": f"{problem.problem_id}/{r}",
@@ -111,6 +113,8 @@ class Drawing:
                         "unscored": label == UNSCORED,
                         "finish_reason": x.finish_reason,
                         "seed": own_seeds[r],
+                        "reply": None if reply is None else reply.text,
+                        "reply_tokens": None if reply is None else reply.tokens,
                     }
                 )
         return pa.Table.from_pylist(rows, schema=ORIGINALS)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from critwin.asking import label_samples
 from critwin.fork_allocation import Wish, allocate
 from critwin.fork_drawing import draw_forks
 from critwin.fork_expectation import Expectation
@@ -238,7 +239,7 @@ def _pilot(
     drawn = draw_forks(sampler, samples, numbers, stage="plan", seeds=seeds)
     expected, total = [], 0
     for problem, row, path, before, own in zip(problems, rows, paths, unseen, drawn, strict=True):
-        labels = drawing.feature.labels([x.text for _, x in own], problem) if own else []
+        (found,) = label_samples(drawing.feature, [([x for _, x in own], problem)], sampler)
         tokens = np.zeros(len(path.probability))
         for u, x in own:
             tokens[u - 1] += len(x.token_ids) - u + 1
@@ -247,7 +248,7 @@ def _pilot(
             row["label"],
             path,
             position=[u for u, _ in own],
-            labels=labels,
+            labels=found.labels,
             blocks=before.blocks,
         )
         expected.append(Expectation.from_pilot(counts, row["label"], tokens=tokens))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 from critwin.errors import ParameterError, RecordsError
 from critwin.problem import Problem, read_problems
 from critwin.protocol import EveryToken, ForkProtocol, Fractions, Protocol
-from critwin.records import ORIGINALS, PLANS, PROBLEMS, RESAMPLES, RunDirectory
+from critwin.records import ADDED, ORIGINALS, PLANS, PROBLEMS, RESAMPLES, RunDirectory
 from experiments.experiment import read_provenance
+from experiments.runs import run_directories
 
 PROTOCOLS: dict[str, type[Protocol]] = {
     f"{kind.__module__}.{kind.__qualname__}": kind for kind in (Fractions, EveryToken, ForkProtocol)
@@ -55,7 +56,8 @@ class Source:
         """
         tables = {name: self.directory.read(name) for name in self.names}
         for name, table in tables.items():
-            lacking = [field.name for field in SCHEMAS[name] if field not in list(table.schema)]
+            needed = [f for f in SCHEMAS[name] if f.name not in ADDED.get(name, frozenset())]
+            lacking = [field.name for field in needed if field not in list(table.schema)]
             if lacking:
                 path = self.directory.path / f"{name}.parquet"
                 raise RecordsError(f"{path} lacks {', '.join(lacking)}")
@@ -106,6 +108,28 @@ def finished_run(key: str, path: str) -> Source:
     except RecordsError as error:
         allowed = "the directory of a finished run that resampled originals, as llm_math leaves it"
         raise ParameterError(key, [path], f"{allowed} ({error})") from None
+
+
+def finished_runs(key: str, names: Sequence[str]) -> list[Source]:
+    """Open the finished runs that names lead to, in their order.
+
+    Args:
+        key: The key that holds the names, for messages.
+        names: As `experiments.runs` reads them: run directories, sweeps, patterns.
+
+    Raises:
+        ParameterError: One leads to none, or to a run that is not finished; the message says why.
+    """
+    found: list[Source] = []
+    for name in names:
+        try:
+            paths = [str(path) for path in run_directories(key, [name])]
+        except RecordsError as error:
+            raise ParameterError(key, name, str(error)) from None
+        except ParameterError:
+            paths = [name]  # no run is there: opening it says why
+        found += [finished_run(key, path) for path in paths]
+    return found
 
 
 def _opened(folder: Path) -> Source:

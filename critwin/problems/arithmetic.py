@@ -283,6 +283,8 @@ class ArithmeticProblems(ProblemSet):
     split: str = "test"
     seed: int = 0
 
+    licence = "Apache-2.0"  # that of this project
+
     def __post_init__(self) -> None:
         """Check the parameters.
 
