@@ -70,7 +70,8 @@ def certified(found: Changes, asked: Search) -> list[int]:
     """
     threshold, width = asked.threshold, asked.width
     hoped = found.change - HOPE * found.normal_quantile * found.error
-    tried = np.flatnonzero((hoped > threshold) & (found.upper > threshold))
+    known = found.lower > threshold
+    tried = np.flatnonzero(((hoped > threshold) & (found.upper > threshold)) | known)
     order = tried[np.lexsort((-hoped[tried], found.tokens[tried]))]
     chosen: list[int] = []
     near: list[int] = []  # certain too, but one with a window that was chosen

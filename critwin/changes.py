@@ -22,6 +22,9 @@ Sharp: TypeAlias = Callable[[Ints, float], tuple[Floats, Floats]]
 CHEAP_SHARE = 0.1
 """Share of the error that the cheap bounds take: the sharp intervals lose 1 % of their width."""
 
+AIMED_SHARE = 0.8
+"""Share of the error that the pairs take at which forks were aimed, where there are any."""
+
 
 CELLS = 2048
 """Draws' weights in a batch of sharp intervals: fewer cost as much time."""
@@ -44,6 +47,34 @@ class Width:
 
 
 ANY = Width()
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What a window rule asks for.
+
+    Attributes:
+        threshold: A change strictly above it, in (0, 1).
+        width: Over at most this.
+    """
+
+    threshold: float
+    width: Width
+
+
+@dataclass(frozen=True)
+class AimedPair:
+    """A pair at which forks were aimed, because a change of the own label seemed possible there.
+
+    Attributes:
+        start: Tokens kept at its start.
+        end: Tokens kept at its end, > start.
+        rise: Whether a rise seemed possible, else a fall.
+    """
+
+    start: int
+    end: int
+    rise: bool
 
 
 class Changes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +40,14 @@ WORDS = {
     "attribution": "by how much each token changed the probability of the label",
     "plans": "how many forks were drawn where",
 }
+
+KNOWN = frozenset(
+    (
+        *("mit", "apache-2.0", "bsd-3-clause", "cc0-1.0", "unlicense", "gpl-3.0", "odc-by"),
+        *("cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "openrail"),
+    )
+)
+"""Licences by the names that cards of the hub know."""
 
 ADDED = (("run_id", pa.string()), ("model", pa.string()), ("dataset", pa.string()))
 """Columns in front of each table: where a row comes from."""
@@ -92,7 +99,7 @@ def write_dataset(folder: Path, parts: Sequence[Part], *, names: Mapping[str, st
 
 def card(parts: Sequence[Part], tables: Sequence[str], *, names: Mapping[str, str]) -> str:
     """Write the card: what was drawn from which model, how, and under which terms."""
-    licences = sorted({_identifier(part.licence) for part in parts})
+    licences = sorted({card_licence(part.licence) for part in parts})
     head: dict[str, Any] = {
         "license": licences[0] if len(licences) == 1 else "other",
         "pretty_name": "Critical windows",
@@ -124,10 +131,12 @@ def card(parts: Sequence[Part], tables: Sequence[str], *, names: Mapping[str, st
     return "\n".join(lines) + "\n"
 
 
-def _identifier(licence: str) -> str:
-    """Give the identifier by which cards name a licence; `other` where they have none."""
-    name = licence.lower().replace(" ", "-")
-    return name if re.fullmatch(r"mit|apache-2\.0|cc-by(-sa|-nc)*-\d\.0|unknown", name) else "other"
+def card_licence(told: str) -> str:
+    """Give a licence as cards name it: `mit`, `cc-by-sa-4.0`; `other` for what has no such name."""
+    name = told.strip().lower().replace("cc by", "cc-by").replace(" ", "-")
+    if name in KNOWN:
+        return name
+    return "unknown" if name.startswith("unknown") else "other"
 
 
 def _each_dataset(parts: Sequence[Part]) -> list[Part]:

@@ -63,18 +63,21 @@ def direct_table(originals: pd.DataFrame, resamples: pd.DataFrame) -> pa.Table:
     keys = ["original_id", "position"]
     if not {"grid", "direct"} <= set(kinds):
         return DIRECT.empty_table()
-    directs = {key: rows["label"] for key, rows in kinds["direct"].groupby(keys)}
+    directs = {_cut(rows): rows["label"] for _, rows in kinds["direct"].groupby(keys)}
+    originals_of = own.to_dict("index")
     rows = []
-    for (name, position), grid in kinds["grid"].groupby(keys):
-        asked, label = directs.get((name, position)), own.loc[name, "label"]
+    for _, grid in kinds["grid"].groupby(keys):
+        name, position = _cut(grid)
+        original = originals_of[name]
+        asked, label = directs.get((name, position)), original["label"]
         if asked is None or label == UNSCORED:
             continue
-        length = len(own.loc[name, "token_ids"])
+        length = len(original["token_ids"])
         said, modal = _most(asked), _most(grid["label"])
         rows.append(
             {
                 "original_id": name,
-                "problem_id": own.loc[name, "problem_id"],
+                "problem_id": original["problem_id"],
                 "position": position,
                 "t": 1 - position / length,
                 "kept": position / length,
@@ -90,6 +93,11 @@ def direct_table(originals: pd.DataFrame, resamples: pd.DataFrame) -> pa.Table:
             }
         )
     return pa.Table.from_pylist(rows, schema=DIRECT)
+
+
+def _cut(rows: pd.DataFrame) -> tuple[str, int]:
+    """Give original and position of rows about one cut."""
+    return str(rows["original_id"].iloc[0]), int(rows["position"].iloc[0])
 
 
 def _most(labels: pd.Series[str]) -> str:

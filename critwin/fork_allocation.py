@@ -122,7 +122,22 @@ def allocate(expected: Sequence[Expectation], wish: Wish) -> list[Allocation]:
     scales = np.array([ray.affordable(wish) for ray in rays])
     if wish.half_width is not None:
         scales = _reach(expected, rays, scales, wish, wish.half_width)
-    forks = [ray.at(scale) for ray, scale in zip(rays, scales, strict=True)]
+    return allocated(
+        expected, [ray.at(scale) for ray, scale in zip(rays, scales, strict=True)], wish
+    )
+
+
+def allocated(
+    expected: Sequence[Expectation], forks: Sequence[Ints], wish: Wish
+) -> list[Allocation]:
+    """Say what numbers of forks are expected to give.
+
+    Args:
+        expected: What is expected of the forks of each original.
+        forks: Forks of its blocks.
+        wish: What is wanted of them.
+    """
+    rays = [_Ray.of(own) for own in expected]
     return [
         Allocation(
             forks=own,

@@ -6,13 +6,14 @@ Every stage of all originals goes to the sampler in one call, so that its batche
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from critwin.changes import AimedPair
 from critwin.fork_allocation import Allocation, Wish, allocate, expected_half_widths
 from critwin.fork_blocks import Blocks
 from critwin.fork_drawing import draw_forks, fork_seed
@@ -27,8 +28,6 @@ Ints = npt.NDArray[np.int64]
 
 Labelling: TypeAlias = Callable[[int, Sequence[Generation]], list[str]]
 """Gives the labels of samples that were drawn for the original of that number."""
-
-Stage: TypeAlias = Literal["pilot", "main"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,8 @@ class ForkMeasurement:
             the wanted one where the plan is expected to reach it, else what the plan is expected to
             reach. None where no token had a choice: there is nothing to measure.
         drawn: The forks of the plan, all of them.
+        aimed: Pairs at which they were aimed.
+        windows: Windows that were expected to be certified; None where the curve was the aim.
     """
 
     original: Original
@@ -95,11 +96,14 @@ class ForkMeasurement:
     allocation: Allocation
     costs: ProtocolCosts | None
     drawn: tuple[Fork, ...]
+    aimed: tuple[AimedPair, ...] = ()
+    windows: float | None = None
 
     @property
     def forks(self) -> Forks:
         """The counts that the curves are estimated from."""
-        return _counted(self.original, self.path, self.blocks, self.drawn)
+        counts = count_forks(self.original, self.path, self.blocks, self.drawn)
+        return replace(counts, aimed=self.aimed)
 
 
 def measure_forks(
@@ -109,7 +113,7 @@ def measure_forks(
     protocol: ForkProtocol,
     label: Labelling,
 ) -> list[ForkMeasurement]:
-    """Plan and draw the forks of originals, all of them together.
+    """Plan and draw the forks of originals, all of them together, to make whole curves precise.
 
     The pilot steers how many forks each block gets and is not pooled with them; there is none where
     the path alone says enough. The numbers are fixed before the first of them is drawn, and every
@@ -129,15 +133,15 @@ def measure_forks(
     unseen = [Expectation.from_path(path.probability) for path in paths]
     blocks = [expected.blocks for expected in unseen]
     numbers = pilot_forks(unseen, protocol)
-    pilots = _draw(sampler, originals, unseen, numbers, stage="pilot", label=label)
+    pilots = draw_stage(sampler, originals, unseen, numbers, stage="pilot", label=label)
     expected = [
-        _seen(before, original, path, pilot)
+        after_pilot(before, original, path, pilot)
         for before, original, path, pilot in zip(unseen, originals, paths, pilots, strict=True)
     ]
     plans = allocate(expected, Wish.of(protocol))
-    costs = _compared(sampler, originals, expected, plans, protocol)
+    costs = compared_costs(sampler, originals, expected, plans, wanted=_pointwise(protocol))
     numbers = [plan.forks for plan in plans]
-    drawn = _draw(sampler, originals, expected, numbers, stage="main", label=label)
+    drawn = draw_stage(sampler, originals, expected, numbers, stage="main", label=label)
     return [
         ForkMeasurement(*parts)
         for parts in zip(originals, paths, blocks, pilots, plans, costs, drawn, strict=True)
@@ -181,15 +185,25 @@ def pilot_forks(unseen: Sequence[Expectation], protocol: ForkProtocol) -> list[I
     ]
 
 
-def _draw(
+def draw_stage(
     sampler: ForkingSampler[Generation, Prefix],
     originals: Sequence[Original],
     expected: Sequence[Expectation],
     forks: Sequence[Ints],
     *,
-    stage: Stage,
+    stage: str,
     label: Labelling,
 ) -> list[tuple[Fork, ...]]:
+    """Draw and label the forks of one stage, spread over the blocks of each original.
+
+    Args:
+        sampler: The sampler.
+        originals: Length N.
+        expected: Their paths and blocks.
+        forks: Forks of each block.
+        stage: Name of the stage: stages draw independently.
+        label: Gives the labels.
+    """
     samples = [original.sample for original in originals]
     seeds = [original.seed for original in originals]
     numbers = [
@@ -210,7 +224,7 @@ def _draw(
     return found
 
 
-def _seen(
+def after_pilot(
     unseen: Expectation, original: Original, path: Path, pilot: Sequence[Fork]
 ) -> Expectation:
     """Give what is expected after the pilot."""
@@ -219,21 +233,35 @@ def _seen(
     tokens = np.zeros(len(path.probability))
     for fork in pilot:
         tokens[fork.token - 1] += fork.tokens_generated
-    counts = _counted(original, path, unseen.blocks, pilot)
+    counts = count_forks(original, path, unseen.blocks, pilot)
     return Expectation.from_pilot(counts, original.label, tokens=tokens)
 
 
-def _compared(
+def _pointwise(protocol: ForkProtocol) -> float:
+    """Give the pointwise mean half-width that is wanted; 0 where none is."""
+    same = protocol.over == "mean" and not protocol.joint
+    return protocol.half_width if protocol.half_width is not None and same else 0.0
+
+
+def compared_costs(
     sampler: ForkingSampler[Generation, Prefix],
     originals: Sequence[Original],
     expected: Sequence[Expectation],
     plans: Sequence[Allocation],
-    protocol: ForkProtocol,
+    *,
+    wanted: float = 0.0,
 ) -> list[ProtocolCosts | None]:
-    """Hold each plan against a grid; None for a path without a choice."""
+    """Hold each plan against a grid; None for a path without a choice.
+
+    Args:
+        sampler: The sampler, which says where a grid is cut.
+        originals: Length N.
+        expected: What was expected of the forks of each.
+        plans: What was planned.
+        wanted: Half-width that is enough, so that a plan which does better is compared at it.
+    """
     widths = expected_half_widths(expected, [plan.forks for plan in plans], Wish(max_forks=0))
-    if protocol.half_width is not None and protocol.over == "mean" and not protocol.joint:
-        widths = np.maximum(widths, protocol.half_width)
+    widths = np.maximum(widths, wanted)
     return [
         compare_protocols(
             own,
@@ -247,7 +275,8 @@ def _compared(
     ]
 
 
-def _counted(original: Original, path: Path, blocks: Blocks, forks: Sequence[Fork]) -> Forks:
+def count_forks(original: Original, path: Path, blocks: Blocks, forks: Sequence[Fork]) -> Forks:
+    """Count forks of an original that were spread over blocks."""
     return Forks.of(
         original.original_id,
         original.label,

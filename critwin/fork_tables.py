@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from critwin.changes import AimedPair
 from critwin.fork_attribution import attribution
 from critwin.fork_blocks import Blocks
 from critwin.fork_expectation import leave_mass
@@ -40,31 +42,44 @@ def read_forks(
         originals: Columns original_id, label of the originals table.
         resamples: Columns original_id, position, label, kind of the resamples table; other kinds
             than `fork`, the pilot among them, are left out.
-        plans: Columns original_id, probability, blocks of the plans table.
+        plans: Columns original_id, probability, blocks, aimed of the plans table.
 
     Returns:
         The counts of each original that has a plan, in the order of `originals`.
     """
     own = resamples[resamples["kind"] == "fork"]
     drawn = {str(name): rows for name, rows in own.groupby("original_id", sort=False)}
-    planned = zip(plans["original_id"], plans["probability"], plans["blocks"], strict=True)
-    path = {name: (probability, blocks) for name, probability, blocks in planned}
+    columns = ("original_id", "probability", "blocks", "aimed")
+    planned = zip(*(plans[name] for name in columns), strict=True)
+    path = {name: (probability, blocks) for name, probability, blocks, _ in planned}
+    aimed = dict(zip(plans["original_id"], plans["aimed"], strict=True))
     found = []
     for original_id, label in zip(originals["original_id"], originals["label"], strict=True):
         if original_id in path:
             rows = drawn.get(original_id, own.iloc[:0])
             probability, blocks = (np.asarray(values) for values in path[original_id])
             found.append(
-                Forks.of(
-                    original_id,
-                    label,
-                    Path(probability.astype(np.float64)),
-                    position=[int(position) + 1 for position in rows["position"]],
-                    labels=[str(name) for name in rows["label"]],
-                    blocks=Blocks(blocks.astype(np.int64)),
+                replace(
+                    Forks.of(
+                        original_id,
+                        label,
+                        Path(probability.astype(np.float64)),
+                        position=[int(position) + 1 for position in rows["position"]],
+                        labels=[str(name) for name in rows["label"]],
+                        blocks=Blocks(blocks.astype(np.int64)),
+                    ),
+                    aimed=_pairs(aimed[original_id]),
                 )
             )
     return found
+
+
+def _pairs(rows: Iterable[Mapping[str, Any]] | None) -> tuple[AimedPair, ...]:
+    """Give the list of pairs back; none of a run without one."""
+    return tuple(
+        AimedPair(row["position_start"], row["position_end"], row["direction"] == "rise")
+        for row in (() if rows is None else rows)
+    )
 
 
 def attribution_table(
@@ -118,7 +133,7 @@ def _plan_row(measured: ForkMeasurement, protocol: ForkProtocol) -> dict[str, An
         "blocks": measured.blocks.bounds,
         "over": over,
         "joint": joint,
-        "half_width_wanted": protocol.half_width,
+        "half_width_wanted": protocol.half_width if protocol.aim == "curve" else None,
         "half_width_expected": plan.half_width,
         "half_width": reached_half_width(
             measured.forks, measured.original.label, over=over, joint=joint
@@ -126,6 +141,8 @@ def _plan_row(measured: ForkMeasurement, protocol: ForkProtocol) -> dict[str, An
         "met": plan.met,
         "left_out": plan.left_out,
         "forks": plan.forks,
+        "aimed": _aimed_rows(measured) if protocol.aim == "windows" else None,
+        "windows_expected": measured.windows,
         "pilot_forks": len(measured.pilot),
         "pilot_tokens": sum(fork.tokens_generated for fork in measured.pilot),
         "main_forks": len(measured.drawn),
@@ -136,6 +153,17 @@ def _plan_row(measured: ForkMeasurement, protocol: ForkProtocol) -> dict[str, An
         "grid_tokens": costs and costs.grid_tokens,
         "grid_draws": costs and costs.grid_draws,
     }
+
+
+def _aimed_rows(measured: ForkMeasurement) -> list[dict[str, Any]]:
+    return [
+        {
+            "position_start": pair.start,
+            "position_end": pair.end,
+            "direction": "rise" if pair.rise else "fall",
+        }
+        for pair in measured.aimed
+    ]
 
 
 def _attributed(

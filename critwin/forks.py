@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from critwin.changes import AimedPair
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.fork_blocks import Blocks
@@ -49,6 +50,8 @@ class Forks:
         length: n.
         blocks: Runs of tokens whose forks stand where `Blocks.spread` or resampling put them; each
             token by itself is right for any numbers of forks.
+        aimed: Pairs that were chosen before the first of these forks was drawn, by labels that are
+            not in them: a search that may pay for them apart (critwin/fork_changes.py).
     """
 
     original_id: str
@@ -58,6 +61,7 @@ class Forks:
     counts: Ints
     length: int
     blocks: Blocks
+    aimed: tuple[AimedPair, ...] = ()
 
     @classmethod
     def of(

@@ -17,7 +17,6 @@ PAGE = """<!doctype html>
  content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{title}</title>
 <style>{style}
-{dark}
 body {{ max-width: 64rem; margin: 0 auto; padding: 1rem; }}
 figure {{ margin: 1rem 0; }} img {{ max-width: 100%; }}
 .table {{ overflow-x: auto; }} caption {{ text-align: left; white-space: normal; }}
@@ -39,10 +38,9 @@ def plain_page(title: str, body: str, *, more_style: str = "") -> str:
         body: HTML; whatever comes from a model or a file is escaped in it.
         more_style: CSS rules of the page's own.
     """
-    style = (resources.files("critwin") / "templates" / "report.css").read_text(encoding="utf-8")
-    return PAGE.format(
-        title=escaped(title), style=style, dark=_dark(style), body=body, more=more_style
-    )
+    style = resources.files("critwin") / "templates" / "page" / "page.css"
+    text = style.read_text(encoding="utf-8")
+    return PAGE.format(title=escaped(title), style=text, body=body, more=more_style)
 
 
 def picture(png: Path, alternative: str) -> str:
@@ -54,15 +52,3 @@ def picture(png: Path, alternative: str) -> str:
 def escaped(value: object) -> str:
     """Give text that stands in HTML, attributes too, as it is."""
     return html.escape(str(value), quote=True)
-
-
-def _dark(style: str) -> str:
-    """Put the style's dark colours into force where the reader's machine asks for dark pages.
-
-    The page of a run chooses its theme by script; this one has none.
-    """
-    marker = ':root[data-theme="dark"] {'
-    if marker not in style:
-        return ""
-    colours = style.partition(marker)[2].partition("}")[0]
-    return f"@media (prefers-color-scheme: dark) {{ :root {{{colours}}} }}"

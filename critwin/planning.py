@@ -90,8 +90,10 @@ def plan_original(
     mass, choice = leave_mass(expected.probability), bool((expected.probability < 1).any())
     if isinstance(protocol, ForkProtocol):
         (plan,) = allocate([expected], Wish.of(protocol))
-        (pilot,) = pilot_forks([Expectation.from_path(expected.probability)], protocol)
-        tokens = plan.tokens + float(pilot @ expected.block_cost)
+        tokens = plan.tokens
+        if protocol.aim == "curve":
+            (pilot,) = pilot_forks([Expectation.from_path(expected.probability)], protocol)
+            tokens += float(pilot @ expected.block_cost)
         levels = Fractions().positions(length, snap)
         cheaper = _cheaper(expected, plan, levels) if choice else None
         rise = _fork_arm(expected, plan.forks, curve, stretches)
@@ -146,7 +148,8 @@ def quick_tokens(protocol: Sampling, probability: npt.ArrayLike) -> float:
         tokens = min(tokens, protocol.max_forks * mean)
     if protocol.max_tokens is not None:
         tokens = min(tokens, float(protocol.max_tokens))
-    return (tokens + protocol.pilot * mean) if (pi < 1).any() else 0.0
+    pilot = protocol.pilot * mean if protocol.aim == "curve" else 0.0
+    return tokens + pilot if (pi < 1).any() else 0.0
 
 
 def _stretches(length: int, compared: Sequence[float]) -> tuple[Ints, Ints]:

@@ -48,7 +48,7 @@ class PlantedBranch:
         # A repaired slip holds two options one after the other: the first one is what was taken.
         begin, option = min(found)
         start = begin + min(
-            _shared_prefix(option, other) for other in self.options if other != option
+            shared_prefix(option, other) for other in self.options if other != option
         )
         while start > begin and not text[start - 1].isspace():
             start -= 1
@@ -65,7 +65,8 @@ def _whole_words(option: str) -> str:
     return before + re.escape(option) + after
 
 
-def _shared_prefix(a: str, b: str) -> int:
+def shared_prefix(a: str, b: str) -> int:
+    """Give the number of first characters that two texts share."""
     return next(
         (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
     )
@@ -84,6 +85,7 @@ class Problem:
         options: What may be chosen from, without letters: A is the first one. Empty for none; an
             empty text is an option whose words are not known.
         category: Subject or kind, as the problem set has it; None where it has none.
+        system: System message that belongs to this problem, before that of the prompt; else None.
     """
 
     problem_id: str
@@ -92,6 +94,7 @@ class Problem:
     branches: tuple[PlantedBranch, ...] = field(default=())
     options: tuple[str, ...] = ()
     category: str | None = None
+    system: str | None = None
 
 
 def problems_table(problems: Sequence[Problem]) -> pa.Table:
@@ -115,6 +118,7 @@ def read_problems(table: pa.Table) -> list[Problem]:
             # runs of earlier versions have no such columns
             options=tuple(row.get("options") or ()),
             category=row.get("category"),
+            system=row.get("system"),
         )
         for row in table.to_pylist()
     ]

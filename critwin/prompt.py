@@ -58,7 +58,7 @@ class PromptTemplate:
             raise ParameterError("option", self.option, allowed)
 
     def render(self, problem: Problem) -> Prompt:
-        """Put a problem's question and options into the template."""
+        """Put a problem's question and options into the template; its own system message first."""
         options = "".join(
             self.option.replace(LETTER, letter).replace(TEXT, text)
             for letter, text in zip(LETTERS, problem.options, strict=False)
@@ -68,4 +68,5 @@ class PromptTemplate:
             before, after = (part.replace(OPTIONS, options) for part in (before, after))
             options = ""
         user = f"{before}{problem.question}{options}{after}"
-        return Prompt(user=user, system=self.system, prefix=self.prefix)
+        system = "\n".join(part for part in (problem.system, self.system) if part) or None
+        return Prompt(user=user, system=system, prefix=self.prefix)

@@ -170,8 +170,11 @@ class ForkProtocol(Protocol):
 
     How many forks stand at each token is planned for each original by itself, from the
     probabilities of its path and a pilot; the least that precision and budgets ask for is drawn.
+    As many tokens may be spent on windows instead (critwin/fork_aiming.py): on telling whether
+    there is one where a pilot thinks it possible, while the rest of the curve stays rough.
 
     Attributes:
+        aim: Whether the forks make the `curve` precise, or are aimed at `windows`.
         half_width: Wanted half-width of the 95 % intervals of the own label's curve, in (0, 1).
         max_forks: Greatest number of forks per original, the pilot not counted, >= 1.
         max_tokens: Greatest number of expected tokens of them, >= 1. One or more of the three are
@@ -179,9 +182,11 @@ class ForkProtocol(Protocol):
         over: Whether the half-width is the mean or the maximum over the positions.
         joint: Whether it is that of intervals that cover at all positions at once.
         pilot: Forks per original whose labels steer the numbers and enter nothing else, >= 0;
-            without any the probabilities alone steer.
+            without any the probabilities alone steer. Where windows are the aim up to about half of
+            the tokens are a pilot's instead, which are counted among those of the budgets.
     """
 
+    aim: Literal["curve", "windows"] = "curve"
     half_width: float | None = 0.05
     max_forks: int | None = None
     max_tokens: int | None = None
@@ -201,6 +206,8 @@ class ForkProtocol(Protocol):
             object.__setattr__(self, "half_width", float(self.half_width))
         check_whole("max_forks", self.max_forks, low=1)
         check_whole("max_tokens", self.max_tokens, low=1)
+        if self.aim not in ("curve", "windows"):
+            raise ParameterError("aim", self.aim, "curve or windows")
         if self.over not in ("mean", "maximum"):
             raise ParameterError("over", self.over, "mean or maximum")
         if not isinstance(self.joint, bool):

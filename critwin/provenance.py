@@ -23,6 +23,10 @@ PACKAGES = (
     "hydra-core",
     "submitit",
     "wandb",
+    "accelerate",
+    "bitsandbytes",
+    "httpx",
+    "peft",
 )
 
 

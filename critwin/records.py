@@ -18,7 +18,7 @@ from critwin.errors import RecordsError
 from critwin.files import replacing, write_text
 from critwin.lease import Lease, is_abandoned
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Part of every run id: runs of different schemas are different runs."""
 
 PROBLEMS = pa.schema(
@@ -26,6 +26,7 @@ PROBLEMS = pa.schema(
         ("problem_id", pa.string()),
         ("question", pa.string()),
         ("truth", pa.string()),  # the reference answer as the problem set has it; null: none
+        ("system", pa.string()),  # system message of this problem alone; null: none
         (
             "branches",  # planted by a generator; else empty
             pa.list_(
@@ -111,6 +112,19 @@ PLANS = pa.schema(
         ("met", pa.bool_()),  # whether the wanted one was expected to be reached; true without one
         ("left_out", pa.float64()),  # mean weight of blocks with a choice that were not forked
         ("forks", pa.list_(pa.int32())),  # of each block: planned, and all of them drawn
+        (  # pairs at which the forks were aimed; null where the whole curve was the aim
+            "aimed",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("position_start", pa.int32()),
+                        ("position_end", pa.int32()),
+                        ("direction", pa.string()),  # of the own label: rise, fall
+                    ]
+                )
+            ),
+        ),
+        ("windows_expected", pa.float64()),  # to be certified, when it was planned; null likewise
         ("pilot_forks", pa.int32()),
         ("pilot_tokens", pa.int64()),  # generated
         ("main_forks", pa.int32()),

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
+from critwin.changes import Sought
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.protocol import Protocol
@@ -144,6 +145,11 @@ class WindowRule(ABC):
     """
 
     fractions: tuple[float, ...]
+
+    @property
+    def sought(self) -> Sought | None:
+        """What forks can be aimed at; None for a rule that certifies no windows."""
+        return None
 
     @abstractmethod
     def check(self, protocol: Protocol) -> None:

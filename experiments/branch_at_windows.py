@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from critwin.branching import VOTES, budget_votes
 from critwin.branching_summary import branching_figure, summarise_votes
+from critwin.changes import Sought
 from critwin.claimed_parts import WAIT_SECONDS
 from critwin.drawing import save
 from critwin.errors import ParameterError
@@ -64,6 +65,10 @@ class BranchAtWindows(TextExperiment):
         """Put the sampling parameters where they act, and write 1 and 1.0 as one budget."""
         budgets = tuple(float(budget) for budget in self.budgets)
         return replace(super().determining(), budgets=budgets)
+
+    @property
+    def _sought(self) -> Sought | None:
+        return self.window.sought
 
     @property
     def _drawn(self) -> tuple[str, ...]:

@@ -21,13 +21,13 @@ from critwin.protocol import ForkProtocol
 from critwin.records import RunDirectory
 from critwin.windows.confident_jump import ConfidentJump
 from experiments.detecting.calibration import CALIBRATION, Calibrated, read_calibration
-from experiments.detecting.draws import KINDS, Budget
+from experiments.detecting.draws import AIMED, KINDS, Budget
 from experiments.detecting.figures import write_figures
 from experiments.detecting.searching import CalibrationJob, SearchJob, done_by, search, settle
 from experiments.detecting.sources import Source, planted, reference, true_stretches
 from experiments.detecting.summary import CELLS, summarise
 from experiments.experiment import Accounts, Experiment
-from experiments.fork_resampling import ForkResampling, forking
+from experiments.fork_resampling import ForkResampling, forking, sought_by
 from experiments.originals import Drawing
 from experiments.tracker import Progress, Tracker
 
@@ -122,6 +122,7 @@ class DetectorBenchmark(Experiment):
         except ParameterError as error:
             raise error.within("sampler") from None
         refuse_asking(self.feature, "it measures how texts are drawn")
+        sought_by(self.sampler, None)  # answers serve as a truth: whole curves are wanted
         if self.originals:
             forking(model)
             if not self.problems:
@@ -171,7 +172,9 @@ class DetectorBenchmark(Experiment):
         ]
         budgets = self._budgets()
         jobs = {
-            at: CalibrationJob(empty, budget, self.threshold, self.calibrations, self.seed)
+            at: CalibrationJob(
+                empty, budget, self.threshold, self.max_width, self.calibrations, self.seed
+            )
             for at, budget in enumerate(budgets)
             if not directory.has_part("calibration", at)
         }
@@ -213,5 +216,5 @@ class DetectorBenchmark(Experiment):
     def _budgets(self) -> list[Budget]:
         return [
             *(Budget(kind, "draws", size) for kind in KINDS for size in self.draws),
-            *(Budget(kind, "tokens", size) for kind in KINDS for size in self.tokens),
+            *(Budget(kind, "tokens", size) for kind in (*KINDS, AIMED) for size in self.tokens),
         ]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import NormalDist
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -19,25 +17,20 @@ from critwin.picture import NoisedPicture
 from critwin.picture_records import image_of
 from critwin.records import RunDirectory
 from critwin.seeds import fold_in
-from critwin.statistics import Interval
 from critwin.theory.examples import PaperTimes
 from critwin.theory.gaussian_classes import GaussianClasses, speciation_time
-from critwin.theory.posteriors import NoisedMixture, population
+from critwin.theory.posteriors import NoisedMixture
 from critwin.theory.times import WindowTimes, cached, check_epsilon, window_times
-from critwin.theory.total_variation import stay, total_variation
 from experiments.diffusion.curves import feature_frames, mean_agreement
 from experiments.diffusion.figures import MeanLine, agreement_figure, picture_grid, write_figure
-from experiments.diffusion.label_counts import count_labels
+from experiments.diffusion.label_counts import count_labels, law_row
 from experiments.diffusion.measuring import Original, PictureMeasuring
 from experiments.diffusion.memorisation import QUANTILE, memorisation
+from experiments.diffusion.theory_figure import theory_figure
 from experiments.diffusion.windows import SHOWN_ORIGINALS, PictureWindows, halfway
-from experiments.exact.comparison import JOINT, Comparison
-from experiments.exact.figures import Line, Panel, side_by_side
+from experiments.exact.comparison import Comparison
 from experiments.exact.measuring import Measured
-from experiments.exact.verdicts import Row, at_most, of_bracket, table
-
-LATEST = 3.0
-"""Where the figure's time axis ends: next to nothing of a digit is left there."""
+from experiments.exact.verdicts import Row, at_most, table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +210,7 @@ class DiffusionDigits(PictureWindows):
         else:
             rows = [Row("window of S_after", None, None, None, None, "no original of it was drawn")]
         rows.append(self._speciation_row(originals, resamples))
-        rows.append(_law_row(measured))
+        rows.append(law_row(measured))
         rows.append(self._memory_row(directory))
         return rows
 
@@ -273,50 +266,13 @@ class DiffusionDigits(PictureWindows):
         self._theory_figure(directory, self.measured(originals, resamples))
 
     def _theory_figure(self, directory: RunDirectory, measured: Measured) -> None:
-        window, theory = self.window_times(measured), self.theory(measured)
-        after, before = self._numbers(self.after), self._numbers(self.before)
-        rest = [i for i in range(10) if i not in after]
-        outside = [i for i in range(10) if i not in before]
-
-        def staying(members: list[int], name: str) -> Line:
-            def share(place: int) -> Interval:
-                left = measured.leak(members, place, level=JOINT)
-                ends = 1 - left.upper, 1 - left.lower
-                return Interval(1 - left.estimate, *ends, left.n, left.clusters)
-
-            return Line(name, lambda t: stay(theory.posteriors(t), members), share)
-
-        def apart(one: list[int], other: list[int], name: str) -> Line:
-            w = theory.mixture_weights
-            sets = population(w, one), population(w, other)
-            return Line(
-                name,
-                lambda t: total_variation(theory.posteriors(t), *sets),
-                lambda place: of_bracket(measured.distance(one, other, place), level=JOINT),
-            )
-
-        panels = [
-            Panel(
-                "a label drawn again stays",
-                [staying(after, _named(self.after)), staying(before, _named(self.before))],
-            ),
-            Panel(
-                "total variation",
-                [
-                    apart(after, rest, f"{_named(self.after)}, rest"),
-                    apart(after, before, f"{_named(self.after)}, {_named(self.before)}"),
-                    apart(before, outside, f"{_named(self.before)}, rest"),
-                ],
-                (self.epsilon, 1 - self.epsilon**2),
-            ),
-        ]
-        figure = side_by_side(
-            panels,
+        figure = theory_figure(
             measured,
-            windows=[(window.time_after, window.time_before)],
-            axis_name="Ornstein-Uhlenbeck time",
-            last=LATEST,
-            everywhere=True,
+            self.theory(measured),
+            self.window_times(measured),
+            after=self._numbers(self.after),
+            before=self._numbers(self.before),
+            epsilon=self.epsilon,
         )
         for axes in figure.axes:
             if self.speciation is not None:
@@ -341,29 +297,6 @@ class DiffusionDigits(PictureWindows):
         ]
 
 
-def _law_row(measured: Measured) -> Row:
-    """Compare the law of labels after noising and denoising with that of the originals."""
-    counts = measured.counts.sum(axis=1)
-    share = counts / counts.sum(axis=1, keepdims=True)
-    own = np.bincount(measured.own, minlength=counts.shape[1]) / len(measured.own)
-    gaps = np.abs(share - own)
-    # originals are shared by both: a difference of two dependent means, its error over originals
-    mine = np.eye(counts.shape[1])[measured.own]
-    drawn = measured.counts / measured.draws
-    error = (drawn - mine).std(axis=1, ddof=1) / math.sqrt(len(measured.own))
-    # joint over levels, labels and the rows of the table, at 95 %
-    k = NormalDist().inv_cdf(1 - 0.025 / gaps.size / 20)
-    place, label = np.unravel_index(int((gaps - k * error).argmax()), gaps.shape)
-    gap, margin = float(gaps[place, label]), float(k * error[place, label])
-    quantity = "share of a label, resamples less originals: largest over levels and labels"
-    verdict = "agrees" if gap <= margin else "differs"
-    return Row(quantity, 0.0, gap, max(gap - margin, 0.0), gap + margin, verdict)
-
-
 def _values(images: np.ndarray) -> np.ndarray:
     """Give digits as the model sees them, in [-1, 1], shape (N, 64)."""
     return np.asarray(images.reshape(len(images), -1) / 127.5 - 1)
-
-
-def _named(labels: Sequence[str]) -> str:
-    return "{" + ", ".join(labels) + "}"

@@ -134,7 +134,7 @@ def build_unet(settings: DigitsSettings) -> Any:
             block_out_channels=settings.channels,
             down_block_types=("DownBlock2D", "AttnDownBlock2D"),
             up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-            attention_head_dim=16,
+            attention_head_dim=min(16, settings.channels[1]),
             norm_num_groups=NORM_GROUPS,
             dropout=settings.dropout,
         )

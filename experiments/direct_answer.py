@@ -16,17 +16,16 @@ from critwin.protocol import Grid, check_number, check_whole
 from critwin.records import RunDirectory
 from critwin.report import write_report
 from experiments.direct_resampling import DirectResampling
-from experiments.experiment import Accounts
-from experiments.llm_math import LlmMath
 from experiments.resampling import Resampling
-from experiments.tracker import Progress, Tracker
+from experiments.text_windows import TextWindows
+from experiments.tracker import Progress
 
 PAPER = "paper"
 """Value of `question` that stands for the feature's own question, in the paper's words."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DirectAnswer(LlmMath):
+class DirectAnswer(TextWindows):
     """Resample originals at the cuts of a grid, ask for the answer at each, compare the two.
 
     Attributes:
@@ -90,23 +89,20 @@ class DirectAnswer(LlmMath):
             raise ParameterError("question", question, "a question, where lead is empty")
         return Prompt(question, prefix=self.lead)
 
-    def run(
-        self, directory: RunDirectory, *, tracker: Tracker, progress: Progress
-    ) -> Accounts | None:
-        """Draw what is not drawn yet, analyse it, and put direct answers beside resamples."""
-        accounts = super().run(directory, tracker=tracker, progress=progress)
+    def _analyse(self, directory: RunDirectory, progress: Progress) -> None:
+        super()._analyse(directory, progress)
         originals, resamples = (
             directory.read(name).to_pandas() for name in ("originals", "resamples")
         )
         table = direct_table(originals, resamples)
+        assert isinstance(self.sampler, Grid)
         found = summarise_direct(table.to_pandas(), self.sampler.shown_fractions())
+        directory.write("direct", table)
         summary = directory.read_json("summary") or {}
         summary |= {"direct": found, "tables": direct_tables(found)}
         directory.write_json("summary", summary)
         write_direct_figure(directory.path / "figures", found)
-        write_report(directory.path)
-        directory.write("direct", table)
-        return accounts
+        write_report(directory.path)  # once more, as it shows the figure
 
     def _resampling(self) -> Resampling:
         assert isinstance(self.sampler, Grid)

@@ -41,6 +41,9 @@ class FoldResampling(Resampling):
             tokens += per_choice * float(leave @ np.arange(len(leave), 0, -1.0))
         return tokens
 
+    def _ready(self) -> None:
+        forking(self.sampler).paths([])  # what a server gives is known when it is first asked
+
     def _tables_of(self, originals: list[dict[str, Any]]) -> dict[str, pa.Table]:
         samples = [generation(row) for row in originals]
         seeds = [row["seed"] for row in originals]

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 import pandas as pd
 import pyarrow as pa
 
+from critwin.aimed_measuring import measure_windows
 from critwin.asking import Reply
+from critwin.changes import Sought
 from critwin.curve import MeasuredCurve
 from critwin.errors import ParameterError
 from critwin.fork_measuring import Original, measure_forks
@@ -29,11 +31,16 @@ class ForkResampling(Resampling):
 
     Attributes:
         protocol: Precision, budgets and pilot.
+        sought: What the forks are aimed at, where the protocol's aim is windows.
     """
 
     protocol: ForkProtocol
+    sought: Sought | None = None
 
     tables: ClassVar[tuple[str, ...]] = ("plans", "resamples")
+
+    def _ready(self) -> None:
+        forking(self.sampler).paths([])  # what a server gives is known when it is first asked
 
     def _tables_of(self, originals: list[dict[str, Any]]) -> dict[str, pa.Table]:
         studied = [
@@ -48,9 +55,14 @@ class ForkResampling(Resampling):
             replies.update(zip(samples, found.replies, strict=True))
             return found.labels
 
-        measured = measure_forks(
-            forking(self.sampler), studied, protocol=self.protocol, label=label
-        )
+        sampler = forking(self.sampler)
+        sought = sought_by(self.protocol, self.sought)
+        if sought is None:
+            measured = measure_forks(sampler, studied, protocol=self.protocol, label=label)
+        else:
+            measured = measure_windows(
+                sampler, studied, protocol=self.protocol, sought=sought, label=label
+            )
         rows = ResampleRows(self.sampler)
         for original, found in zip(originals, measured, strict=True):
             for kind, forks in (("fork", found.drawn), ("pilot", found.pilot)):
@@ -78,6 +90,25 @@ class ForkResampling(Resampling):
     ) -> list[Generation]:
         tokens = [row["position"] + 1 for row in rows]
         return forking(self.sampler).fork(samples, tokens, seeds=[row["seed"] for row in rows])
+
+
+def sought_by(protocol: ForkProtocol, sought: Sought | None) -> Sought | None:
+    """Give what forks are to be aimed at; None where they are to make curves precise.
+
+    Args:
+        protocol: Says what their aim is.
+        sought: What the window rule asks for; None where there is no rule, or one that certifies
+            no windows.
+
+    Raises:
+        ParameterError: Windows are the aim, and nobody says what one is.
+    """
+    if protocol.aim == "curve":
+        return None
+    if sought is None:
+        allowed = "curve; windows where window is confident_jump or hierarchy, which certify them"
+        raise ParameterError("sampler.aim", protocol.aim, allowed)
+    return sought
 
 
 def forking(sampler: TextSampler) -> ForkingSampler[Generation, Prefix]:

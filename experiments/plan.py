@@ -73,7 +73,7 @@ def plan_table(found: Estimate) -> dict[str, Any]:
     hours = found.seconds.over(3600)
     rows = [
         ["originals", str(found.originals), str(found.originals), f"{found.problems} problems"],
-        ["choices in an original, H", *mean("leave_mass"), "sum of 1 - probability"],
+        _choices(found, mean("leave_mass")),
         [f"{draws} per original", *mean("draws"), over],
         ["tokens", _total(found.tokens(before)), _total(found.tokens()), "of the whole run"],
         ["tokens per second", "", _short(found.tokens_per_second), found.device],
@@ -85,7 +85,7 @@ def plan_table(found: Estimate) -> dict[str, Any]:
             "that a joint 95 % interval is expected to tell from none",
         ],
         ["smallest window", *rises("smallest_window"), f"the same above {found.threshold:g}"],
-        ["cheaper as precise", "", found.cheaper or "no choice anywhere", "forks or grid"],
+        ["cheaper as precise", "", _cheaper(found), "forks or grid"],
     ]
     if found.device.startswith("cuda"):
         rows.insert(6, ["GPU-hours", "", _total(hours), ""])
@@ -94,6 +94,19 @@ def plan_table(found: Estimate) -> dict[str, Any]:
         "columns": ["quantity", "from paths", "after the pilot", "note"],
         "rows": rows,
     }
+
+
+def _choices(found: Estimate, mean: list[str]) -> list[str]:
+    name = "choices in an original, H"
+    if found.paths_known:
+        return [name, *mean, "sum of 1 - probability"]
+    return [name, "not known", "not known", "the model does not say how probable its tokens are"]
+
+
+def _cheaper(found: Estimate) -> str:
+    if not found.paths_known:
+        return "not known"
+    return found.cheaper or "no choice anywhere"
 
 
 def _kind(found: Estimate) -> str:

@@ -10,17 +10,15 @@ from typing import Any
 from critwin.budget_summary import summarise_budget
 from critwin.curve import read_curves
 from critwin.errors import CritwinError, ParameterError, RecordsError
-from critwin.problem import read_problems
 from critwin.records import RunDirectory
-from critwin.summary import summarise
 from critwin.tables.facts import RunFacts
-from critwin.verdict_summary import add_verdicts
 from critwin.window import WindowRule
+from experiments.analysis import summary_of
 
 RULES = "critwin.windows."
 """Where window rules are; a class is looked up nowhere else."""
 
-LABELLED = ("llm_math", "relabel")
+LABELLED = ("llm_math", "llm_reasoning", "relabel", "structured_output")
 BUDGET = "uncertainty_budget"
 
 CLOSE = 1e-9
@@ -54,23 +52,8 @@ def _counted(run: RunFacts) -> dict[str, Any] | None:
         return summarise_budget(shares, originals, resamples)
     if run.experiment not in LABELLED:
         return None
-    rule = _rule(run.identity.get("window") or {})
-    names = ("originals", "resamples", "curves", "windows")
-    originals, resamples, curves, windows = (directory.read(n).to_pandas() for n in names)
-    forked = (run.path / "plans.parquet").exists()
-    summary = summarise(
-        originals,
-        resamples,
-        read_curves(curves),
-        windows,
-        read_problems(directory.read("problems")),
-        compared=rule.fractions,
-        threshold=getattr(rule, "threshold", None),
-        plans=directory.read("plans").to_pandas() if forked else None,
-    )
-    if (run.path / "verdicts.parquet").exists():
-        add_verdicts(summary, originals, directory.read("verdicts").to_pandas())
-    return summary
+    curves = read_curves(directory.read("curves").to_pandas())
+    return summary_of(directory, _rule(run.identity.get("window") or {}), curves)
 
 
 def _rule(described: Mapping[str, Any]) -> WindowRule:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from critwin.errors import ParameterError
 from critwin.feature import Feature
 from critwin.problem import Problem, problems_table
+from critwin.protocol import Protocol
 from critwin.records import RunDirectory
 from critwin.relabelling import relabel, remeasured_plans
 from critwin.window import WindowRule
@@ -63,13 +64,25 @@ class Relabel(Experiment):
         return found[0]
 
     @property
+    def protocol(self) -> Protocol:
+        """How the run resampled its originals.
+
+        Raises:
+            ParameterError: So that no curves can be made of them.
+        """
+        if not isinstance(self.source.protocol, Protocol):
+            allowed = "a run whose resamples give curves, as llm_math leaves it"
+            raise ParameterError("runs", list(self.runs), allowed)
+        return self.source.protocol
+
+    @property
     def products(self) -> tuple[str, ...]:
         """The tables of the run, and what the analysis makes of them."""
-        return products(self.source.names, self.source.protocol)
+        return products(self.source.names, self.protocol)
 
     def check(self) -> None:
         """Refuse a run that cannot be relabelled, and a rule that its levels do not serve."""
-        self.window.check(self.source.protocol)
+        self.window.check(self.protocol)
         _ = self.replies
 
     @cached_property
@@ -126,7 +139,13 @@ class Relabel(Experiment):
             directory.write(name, table)
         tracker.log({"problems_done": len(problems), "texts": tables["resamples"].num_rows})
         labelled = time.perf_counter()
-        analyse(directory, protocol=self.source.protocol, rule=self.window, progress=progress)
+        analyse(
+            directory,
+            protocol=self.protocol,
+            rule=self.window,
+            progress=progress,
+            feature=self.feature,
+        )
         analysed = time.perf_counter()
         return Accounts(seconds={"labels": labelled - began, "analysis": analysed - labelled})
 

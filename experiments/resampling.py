@@ -71,6 +71,7 @@ class Resampling(ABC):
             tracker: Told after each part.
             progress: Shown after each part.
         """
+        self._ready()
         parts = self.drawing.carry_out(directory, progress)
         blocks = self._resample(directory, parts, _Telling(rule, tracker, progress))
         notes = {
@@ -99,6 +100,10 @@ class Resampling(ABC):
                 "rounding": self._count_flips(originals, resamples),
             },
         )
+
+    def _ready(self) -> None:
+        """Refuse, before anything is drawn, a model that turns out not to do what is needed."""
+        return
 
     @property
     def sampler(self) -> TextSampler:

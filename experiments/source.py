@@ -12,17 +12,28 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from critwin.budget_tables import FOLDS
 from critwin.errors import ParameterError, RecordsError
+from critwin.fork_folds import FoldedForks
 from critwin.problem import Problem, read_problems
-from critwin.protocol import EveryToken, ForkProtocol, Fractions, Protocol
+from critwin.protocol import EveryToken, ForkProtocol, Fractions, Sampling
 from critwin.records import ADDED, ORIGINALS, PLANS, PROBLEMS, RESAMPLES, RunDirectory
 from experiments.experiment import read_provenance
 from experiments.runs import run_directories
 
-PROTOCOLS: dict[str, type[Protocol]] = {
-    f"{kind.__module__}.{kind.__qualname__}": kind for kind in (Fractions, EveryToken, ForkProtocol)
+PROTOCOLS: dict[str, type[Sampling]] = {
+    f"{kind.__module__}.{kind.__qualname__}": kind
+    for kind in (Fractions, EveryToken, ForkProtocol, FoldedForks)
 }
-SCHEMAS = {"problems": PROBLEMS, "originals": ORIGINALS, "resamples": RESAMPLES, "plans": PLANS}
+SCHEMAS = {
+    "problems": PROBLEMS,
+    "originals": ORIGINALS,
+    "resamples": RESAMPLES,
+    "plans": PLANS,
+    "folds": FOLDS,
+}
+BESIDE: tuple[tuple[type[Sampling], str], ...] = ((ForkProtocol, "plans"), (FoldedForks, "folds"))
+"""The table that stands beside originals and resamples under a protocol."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,13 @@ class Source:
     directory: RunDirectory
     record: Mapping[str, Any]
     measured: Mapping[str, Any]
-    protocol: Protocol
+    protocol: Sampling
 
     @property
     def names(self) -> tuple[str, ...]:
         """The tables that were drawn, and the problems."""
-        forks = isinstance(self.protocol, ForkProtocol)
-        return ("problems", "originals", "resamples", *(("plans",) if forks else ()))
+        beside = [table for kind, table in BESIDE if isinstance(self.protocol, kind)]
+        return ("problems", "originals", "resamples", *beside)
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
@@ -55,6 +66,8 @@ class Source:
             RecordsError: One is missing or damaged, or does not belong to the others.
         """
         tables = {name: self.directory.read(name) for name in self.names}
+        if "plans" in tables:
+            tables["plans"] = _with_aims(tables["plans"])
         for name, table in tables.items():
             needed = [f for f in SCHEMAS[name] if f.name not in ADDED.get(name, frozenset())]
             lacking = [field.name for field in needed if field not in list(table.schema)]
@@ -65,6 +78,7 @@ class Source:
             ("originals", "problem_id", "problems"),
             ("resamples", "original_id", "originals"),
             ("plans", "original_id", "originals"),
+            ("folds", "original_id", "originals"),
         ):
             if name in tables:
                 known = tables[of][column].combine_chunks()
@@ -152,7 +166,7 @@ def _opened(folder: Path) -> Source:
     return source
 
 
-def _protocol(experiment: str, measured: Mapping[str, Any]) -> Protocol:
+def _protocol(experiment: str, measured: Mapping[str, Any]) -> Sampling:
     """Make the protocol again from its description in a provenance record."""
     described = dict(measured.get("sampler") or {})
     kind = PROTOCOLS.get(str(described.pop("class", None)))
@@ -162,3 +176,11 @@ def _protocol(experiment: str, measured: Mapping[str, Any]) -> Protocol:
         return kind(**described)
     except (TypeError, ParameterError) as error:
         raise RecordsError(f"its provenance.json is damaged: sampler, {error}") from None
+
+
+def _with_aims(plans: pa.Table) -> pa.Table:
+    """Add the columns that plans did not have when every one was for a curve."""
+    for i, field in enumerate(PLANS):
+        if field.name in ("aimed", "windows_expected") and field.name not in plans.schema.names:
+            plans = plans.add_column(i, field, pa.nulls(plans.num_rows, field.type))
+    return plans

@@ -33,6 +33,7 @@ from functools import cached_property
 from typing import ClassVar, Self
 
 from critwin.asking import check_asking
+from critwin.changes import Sought
 from critwin.errors import ParameterError, ProblemError
 from critwin.feature import Feature
 from critwin.fork_folds import FoldedForks
@@ -43,7 +44,7 @@ from critwin.protocol import ForkProtocol, Grid, Sampling
 from critwin.records import RunDirectory
 from experiments.experiment import Accounts, Experiment
 from experiments.fold_resampling import FoldResampling
-from experiments.fork_resampling import ForkResampling, forking
+from experiments.fork_resampling import ForkResampling, forking, sought_by
 from experiments.grid_resampling import GridResampling
 from experiments.originals import Drawing
 from experiments.resampling import Resampling
@@ -109,6 +110,8 @@ class TextExperiment(Experiment):
             raise error.within("sampler") from None
         if isinstance(self.sampler, ForkProtocol | FoldedForks):
             forking(model)
+        if isinstance(self.sampler, ForkProtocol):
+            sought_by(self.sampler, self._sought)
         check_asking(self.feature, self.model)
         if not self.problems:
             raise ProblemError("the problem set is empty")
@@ -175,9 +178,19 @@ class TextExperiment(Experiment):
             seed=self.seed,
         )
 
+    @property
+    def _sought(self) -> Sought | None:
+        """What forks may be aimed at; None where no rule certifies windows."""
+        return None
+
     def _resampling(self) -> Resampling:
         """Give what draws originals and resamples, in parts."""
-        return self._kind()(drawing=self._drawing(), protocol=self.sampler)
+        kind = self._kind()
+        if kind is ForkResampling and isinstance(self.sampler, ForkProtocol):
+            return ForkResampling(
+                drawing=self._drawing(), protocol=self.sampler, sought=self._sought
+            )
+        return kind(drawing=self._drawing(), protocol=self.sampler)
 
     def _kind(self) -> type[Resampling]:
         for protocol, kind in RESAMPLINGS:

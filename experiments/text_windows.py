@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from critwin.changes import Sought
 from critwin.protocol import Protocol
 from critwin.records import RunDirectory
 from critwin.window import WindowRule
@@ -35,6 +36,10 @@ class TextWindows(TextExperiment):
         self.window.check(self.sampler)
         super().check()
 
+    @property
+    def _sought(self) -> Sought | None:
+        return self.window.sought
+
     def estimate(self, *, originals: int, forks: int, progress: Progress) -> Estimate:
         """Measure, by a pilot of seconds, what a run would cost and show."""
         return estimate(
@@ -52,4 +57,10 @@ class TextWindows(TextExperiment):
         )
 
     def _analyse(self, directory: RunDirectory, progress: Progress) -> None:
-        analyse(directory, protocol=self.sampler, rule=self.window, progress=progress)
+        analyse(
+            directory,
+            protocol=self.sampler,
+            rule=self.window,
+            progress=progress,
+            feature=self.feature,
+        )

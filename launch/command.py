@@ -62,7 +62,8 @@ def _run(main: Callable[[], None], flags: Namespace) -> None:
     try:
         plan = preflight(flags)
         if plan.inquiry is not None:
-            sys.exit(plan.inquiry.answer(console()))
+            ask = plan.inquiry.rehearse if plan.rehearsing else plan.inquiry.answer
+            sys.exit(ask(console()))
         if plan.rehearsal is not None:
             plan.rehearsal.show(console(), progress=progress_for(console(stderr=True)))
             return

@@ -39,13 +39,15 @@ class Plan:
         arguments: What Hydra is to be given beside the user's own arguments.
         sweep: The sweep, for `-m`; None for one run.
         rehearsal: What would be done, where nothing is to be done but to say so.
-        inquiry: The question asked, where it is no run.
+        inquiry: What is asked for, where it is no run.
+        rehearsing: Whether that is only to be rehearsed.
     """
 
     arguments: tuple[str, ...] = ()
     sweep: Sweep | None = None
     rehearsal: Rehearsal | None = None
     inquiry: Inquiry | None = None
+    rehearsing: bool = False
 
 
 def preflight(flags: argparse.Namespace) -> Plan:
@@ -71,7 +73,7 @@ def preflight(flags: argparse.Namespace) -> Plan:
             config = hydra.compose(hydra.overrides, RunMode.RUN)
             inquiry = build_inquiry(config)
             if inquiry is not None:
-                return Plan(inquiry=inquiry)
+                return Plan(inquiry=inquiry, rehearsing=bool(config.dry_run))
             job = build(config)
             run = check_outputs(job)
             if config.dry_run:

@@ -1,4 +1,4 @@
-"""`dry_run=true`: the cells, what is done and what they cost, and the jobs that would go out."""
+"""`dry_run=true` of runs: cells, what of them is done, what they cost, jobs that would go out."""
 
 from __future__ import annotations
 

@@ -53,6 +53,8 @@ _NAMED = re.compile(
     r"\b(?:is|are|be|of|with|as|as an?|in|by|to|called|through|from|for|on|at)\s+"
     r"(?P<letter>[A-Z])[.)]\s+(?=[A-Za-z\"“(])"
 )
+_NAME = re.compile(r"[A-Z][\w.]*\s+[A-Z]")
+"""What follows the initial of a person."""
 _MORE = re.compile(
     r"(?:[)\]}*`'\"”’.]|\s)*(?:,?\s*(?:or|and|/|&)\s*|/)\s*(?:option\s*)?[(\[*]*(?P<letter>[A-Z])(?![A-Za-z0-9])"  # noqa: RUF001
 )
@@ -153,6 +155,7 @@ def _unannounced(text: str, letters: str, texts: Sequence[str]) -> str | None:
         letter, rest = match["letter"], normalised(tail[match.end() :])
         at = letters.find(letter)
         words = normalised(texts[at]) if 0 <= at < len(texts) else ""
-        if at >= 0 and (not words or rest.startswith(words)):
+        named_so = rest.startswith(words) if words else not _NAME.match(tail, match.end())
+        if at >= 0 and named_so:
             named[letter] = match
     return next(iter(named)) if len(named) == 1 else None

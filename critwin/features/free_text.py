@@ -14,7 +14,7 @@ from critwin.features.transcripts import last_turn
 from critwin.problem import Problem
 
 _SAID = re.compile(r"\banswer\s*(?:is\b(?!\s+not\b)|:)\s*(?:that\b|:)?", re.I)
-_STOP = re.compile(r"\n|(?<=[^\s.][^\s.])[.!?](?:\s|$)")
+_STOP = re.compile(r"\n|(?<!\b[A-Z])[.!?](?:\s|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,8 @@ class FreeText(AnswerFeature):
             return normalised(last_boxed(said) or said) or UNSCORED
         if boxed is not None:
             return normalised(boxed) or UNSCORED
-        return normalised(text) or UNSCORED if len(text.split()) <= self.most_words else UNSCORED
+        short = len(text.split()) <= self.most_words and not re.search(r"\banswer\b", text, re.I)
+        return normalised(text) or UNSCORED if short else UNSCORED
 
 
 def normalised(text: str) -> str:

@@ -97,33 +97,40 @@ class MathAnswer(AnswerFeature):
     def conflicts(self, texts: Sequence[str], problem: Problem) -> list[Conflict]:
         """Compare answers that are written differently, in pairs, with math-verify.
 
-        One text stands for each canonical form. Two rational numbers are compared only where they
-        have one label: the grader held both equal to the reference, as it does with `28%`, `28`
-        and `0.28`. At most `MOST_COMPARED` forms are looked at.
+        One text stands for each canonical form and label. Two rational numbers are compared only
+        where they have one label, as the grader held both equal to the reference; one number with
+        two labels is a conflict, as where `28%` passes for the reference `28` and `0.28` does not.
+        At most `MOST_COMPARED` are looked at.
         """
         reference = _reference(problem)
         answers = {text: self._announced(text) for text in dict.fromkeys(texts)}
         readings = _read((a, reference) for a in answers.values() if a is not None)
         labels = dict(zip(answers, self.labels([*answers], problem), strict=True))
-        forms: dict[str, tuple[str, str]] = {}
+        forms: dict[tuple[str, str], str] = {}
         for text, answer in answers.items():
             form = readings[answer, reference][0] if answer is not None else None
             if form is not None and labels[text] != UNSCORED:
-                forms.setdefault(form, (str(answer), labels[text]))
-        chosen = list(forms.items())[:MOST_COMPARED]
+                forms.setdefault((form, labels[text]), str(answer))
+        chosen = [*forms][:MOST_COMPARED]
         pairs = [
             (a, b)
-            for (one, a), (other, b) in itertools.combinations(chosen, 2)
-            if a[1] == b[1] or not (_is_number(one) and _is_number(other))
+            for a, b in itertools.combinations(chosen, 2)
+            if a[1] == b[1] or a[0] == b[0] or not (_is_number(a[0]) and _is_number(b[0]))
         ]
-        asked = [["equal", x[0], y[0]] for a, b in pairs for x, y in ((a, b), (b, a))]
+        asked = [
+            ["equal", forms[x], forms[y]]
+            for a, b in pairs
+            if a[0] != b[0]
+            for x, y in ((a, b), (b, a))
+        ]
         replies = iter(grading_pool().ask(asked) if asked else [])
         found = []
         for a, b in pairs:
-            verdicts = (next(replies), next(replies))
+            verdicts = (True, True) if a[0] == b[0] else (next(replies), next(replies))
             held = True in verdicts
             if None not in verdicts and held != (a[1] == b[1]):
-                found.append(Conflict(problem.problem_id, a[0], b[0], (a[1], b[1]), held))
+                names = (a[1], b[1])
+                found.append(Conflict(problem.problem_id, forms[a], forms[b], names, held))
         return found
 
     def _announced(self, text: str) -> str | None:
@@ -143,9 +150,9 @@ def _truth(problem: Problem, reading: Reading) -> str:
 
 
 def _label(reading: Reading | None, truth: str | None) -> str:
-    if reading is None or reading[0] is None:
+    label, same = reading or (None, None)
+    if label is None:
         return UNSCORED
-    label, same = reading
     return truth if truth is not None and same else label
 
 

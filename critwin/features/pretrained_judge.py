@@ -84,5 +84,9 @@ def prepared(images: Sequence[Image], prepare: Any, device: Any) -> Iterator[Any
     for first in range(0, len(images), BATCH):
         # grey is shown as colour: these models know nothing else
         colour = [np.broadcast_to(i, (*i.shape[:2], 3)) for i in images[first : first + BATCH]]
-        found = prepare(images=[np.ascontiguousarray(c) for c in colour], return_tensors="pt")
+        found = prepare(
+            images=[np.ascontiguousarray(c) for c in colour],
+            input_data_format="channels_last",
+            return_tensors="pt",
+        )
         yield found["pixel_values"].to(device)

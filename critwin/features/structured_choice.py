@@ -7,28 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from critwin.errors import ParameterError
-from critwin.feature import UNSCORED, Feature
+from critwin.feature import UNSCORED
+from critwin.features.choosing import Choice, ChoosingFeature
 from critwin.problem import Problem
 from critwin.protocol import check_whole
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One choice in a text.
-
-    Attributes:
-        option: What was chosen, as the feature spells it.
-        start: Character of the text at which it begins.
-        end: Character behind it.
-    """
-
-    option: str
-    start: int
-    end: int
-
-
 @dataclass(frozen=True, kw_only=True)
-class StructuredChoice(Feature):
+class StructuredChoice(ChoosingFeature):
     """Labels a text by the options that it takes, blank after blank.
 
     Options are found as whole words, in the order in which they stand. A text that fills fewer
@@ -62,16 +48,21 @@ class StructuredChoice(Feature):
             allowed = f"a regular expression of Python's ({error})"
             raise ParameterError("before", self.before, allowed) from None
 
-    def choices(self, text: str) -> list[Choice]:
-        """Give the choices of a text and where they stand, those of the blanks alone."""
+    def choices(self, text: str) -> list[Choice] | None:
+        """Give the choices of a text and where they stand; None where fewer blanks are filled."""
+        found = self._found(text)
+        return found if len(found) == self.blanks else None
+
+    def _found(self, text: str) -> list[Choice]:
+        """Give the choices of a text, those of the blanks alone."""
         ordered = sorted(self.options, key=len, reverse=True)
         words = "|".join(map(re.escape, ordered))
         pattern = rf"(?:{self.before})(?<!\w)(?P<option>{words})(?!\w)"
         flags = re.IGNORECASE if self.ignore_case else 0
         spelled = {self._key(option): option for option in self.options}
         return [
-            Choice(spelled[self._key(match["option"])], *match.span("option"))
-            for match in re.finditer(pattern, text, flags)
+            Choice(f"blank {number}", spelled[self._key(match["option"])], *match.span("option"))
+            for number, match in enumerate(re.finditer(pattern, text, flags), start=1)
         ][: self.blanks]
 
     def labels(self, texts: Sequence[str], problem: Problem) -> list[str]:
@@ -87,7 +78,7 @@ class StructuredChoice(Feature):
         return option.casefold() if self.ignore_case else option
 
     def _label(self, text: str) -> str:
-        taken = [choice.option for choice in self.choices(text)]
+        taken = [choice.value for choice in self._found(text)]
         if len(taken) < (self.blank or self.blanks):
             return UNSCORED
         return ",".join(taken) if self.blank is None else taken[self.blank - 1]

@@ -35,7 +35,9 @@ class Arc(Benchmark):
     def _from_file(self, path: Path) -> Iterator[Problem]:
         for row in json_lines(path):
             question = row.values.get("question")
-            choices = question.get("choices") if isinstance(question, Mapping) else None
+            if not isinstance(question, Mapping):
+                raise row.refuse(ALLOWED)
+            choices = question.get("choices")
             if not isinstance(choices, list) or not all(isinstance(c, Mapping) for c in choices):
                 raise row.refuse(ALLOWED)
             values: dict[str, Any] = {

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,15 +23,13 @@ from critwin.protocol import check_number, check_whole
 from critwin.sampler import Level
 from critwin.samplers.checkpoint import check_path, hub_commit, local_folder
 from critwin.samplers.memory import Together, in_batches
+from critwin.samplers.noise_schedule import SCHEDULERS, Schedule, draws_noise, schedule
 from critwin.samplers.pipeline import (
     INDEX,
-    SCHEDULERS,
     LoadedPipeline,
     described,
-    draws_noise,
     hash_pipeline,
     load_pipeline,
-    schedule,
 )
 
 if TYPE_CHECKING:
@@ -257,7 +255,7 @@ class DiffusionSampler(PictureSampler):
         return load_pipeline(self.path, self.revision, self.scheduler, self.dtype, self.device)
 
     @cached_property
-    def _schedule(self) -> Any:
+    def _schedule(self) -> Schedule:
         return schedule(self.loaded.pipeline.scheduler, self.steps)
 
     def _stacks(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:

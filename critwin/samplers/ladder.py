@@ -99,9 +99,11 @@ class Ladder:
 
     def scale_model_input(self, sample: torch.Tensor, *arguments: Any) -> torch.Tensor:
         """Scale the rows that are being denoised, as the scheduler wants them."""
+        self._scaled = True
+        if not hasattr(self._base, "scale_model_input"):
+            return sample
         scaled = sample.clone()
         rows = len(self.state)
-        self._scaled = True
         for group in self._groups:
             if group.level <= self._number:
                 for first in range(0, len(sample), rows):
@@ -111,7 +113,7 @@ class Ladder:
 
     def scaled(self, sample: torch.Tensor) -> torch.Tensor:
         """Scale the rows where the pipeline's loop has not done so: that of DDPM knows no scale."""
-        if self._scaled or not self.active:
+        if self._scaled or not self.active or not hasattr(self._base, "scale_model_input"):
             return sample
         return self.scale_model_input(sample, self._base.timesteps[self._number])
 

@@ -17,7 +17,7 @@ import numpy as np
 from critwin.errors import ParameterError
 from critwin.generation import Generation
 from critwin.protocol import check_number, check_whole
-from critwin.sampler import Path
+from critwin.sampler import Floats, Path
 from critwin.samplers.chat_text import ChatText
 from critwin.samplers.checkpoint import (
     ENGINES,
@@ -142,9 +142,15 @@ class LanguageSampler(TokenSampler):
 
     def paths(self, x: Sequence[Generation]) -> list[Path]:
         """Give the probability of each token that was drawn, by one teacher-forced pass each."""
-        sequences = [(g.prompt_ids, g.token_ids) for g in x]
+        found = self.surprisals([(g.prompt_ids, g.token_ids) for g in x])
+        return [Path(np.exp(-own)) for own in found]
+
+    def surprisals(
+        self, sequences: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+    ) -> list[Floats]:
+        """Give the surprisal of each token after a prompt, in nats, for pairs of token ids."""
         found = self.loaded.decoder.surprisals(sequences, self.law())
-        return [Path(np.exp(-np.array(own, dtype=np.float64))) for own in found]
+        return [np.array(own, dtype=np.float64) for own in found]
 
     @property
     def chat(self) -> ChatText:

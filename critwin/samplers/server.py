@@ -104,7 +104,8 @@ class ServerSampler(TokenSampler):
 
     def device_used(self) -> str:
         """Name the server."""
-        return f"server at {self.base_url} ({self.server.served})"
+        served = self.server.served
+        return f"server at {self.base_url}{f' ({served})' if served else ''}"
 
     def facts(self) -> dict[str, object]:
         """Say which checkpoint is served, by the user's word, and what the server takes."""

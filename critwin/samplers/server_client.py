@@ -11,7 +11,7 @@ import os
 import random
 import ssl
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -79,21 +79,28 @@ class Client:
         return self.run(self._one("POST", "/completions", body))
 
     def completions(
-        self, bodies: Sequence[dict[str, Any]], *, concurrency: int
-    ) -> list[dict[str, Any]]:
-        """Ask for many completions.
+        self,
+        count: int,
+        write: Callable[[int], dict[str, Any]],
+        read: Callable[[dict[str, Any]], T],
+        *,
+        concurrency: int,
+    ) -> list[T]:
+        """Ask for many completions; no more than are under way stand in memory as they are sent.
 
         Args:
-            bodies: In the order in which they are sent: neighbours are under way together.
+            count: How many.
+            write: Gives what is asked, by its number; neighbours are under way together.
+            read: Takes from an answer what is needed of it.
             concurrency: Requests under way at once at most, >= 1.
 
         Returns:
-            The answers, in the order of the bodies.
+            What was read, in the order of the numbers.
 
         Raises:
             ModelError: One was refused, or the server did not answer for too long.
         """
-        return self.run(self._all(bodies, concurrency))
+        return self.run(self._all(count, write, read, concurrency))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end, in a notebook too."""
@@ -105,26 +112,30 @@ class Client:
             return pool.submit(asyncio.run, work).result()
 
     async def _all(
-        self, bodies: Sequence[dict[str, Any]], concurrency: int
-    ) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = [{} for _ in bodies]
-        waiting = iter(range(len(bodies)))
+        self,
+        count: int,
+        write: Callable[[int], dict[str, Any]],
+        read: Callable[[dict[str, Any]], T],
+        concurrency: int,
+    ) -> list[T]:
+        found: dict[int, T] = {}
+        waiting = iter(range(count))
 
         async def work() -> None:
             # one connection each: a pool of many looks through all of them at every request
             async with self._http() as http:
                 for i in waiting:
-                    reply = await self._ask(http, "POST", "/completions", bodies[i])
-                    found[i] = reply.content
+                    reply = await self._ask(http, "POST", "/completions", write(i))
+                    found[i] = read(reply.content)
 
-        workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(found)))]
+        workers = [asyncio.create_task(work()) for _ in range(min(concurrency, count))]
         try:
             await asyncio.gather(*workers)
         finally:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        return found
+        return [found[i] for i in range(count)]
 
     async def _one(self, method: str, path: str, body: dict[str, Any] | None) -> Reply:
         async with self._http() as http:

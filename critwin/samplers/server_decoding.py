@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from critwin.seeds import uniforms
 AT_ONCE = 64
 """Requests under way at once where no number is set: a server's batch is full with them."""
 
-UNCOVERED = 1e-3
+UNCOVERED = 1e-4
 """Probability that log-probabilities may leave out by rounding: they are float32."""
 
 
@@ -116,7 +117,7 @@ class ServerDecoder:
             for i in leaving
         ]
         laws: list[dict[int, float]] = [{} for _ in requests]
-        for i, answer in zip(leaving, self._answers(asks), strict=True):
+        for i, answer in zip(leaving, self._answers(asks, law=True), strict=True):
             laws[i] = dict(answer.first or {})
             left = 1 - sum(math.exp(value) for value in laws[i].values())
             if left > UNCOVERED and self.law.temperature > 0:
@@ -156,34 +157,30 @@ class ServerDecoder:
             found[i] = self._read(asks[i], answer)
         return [found[i] for i in range(len(asks))]
 
-    def _answers(self, asks: Sequence[Ask]) -> Iterable[Answer]:
+    def _answers(self, asks: Sequence[Ask], *, law: bool = False) -> list[Answer]:
+        """Ask; with the law of the first token, or with the probabilities of what is drawn."""
         if not asks:
             return []
-        wanted, server = self._wanted(), self.server
-        bodies = [
-            body(
-                server.form,
-                server.served,
-                self._sent(ask),
-                wanted,
-                room=ask.room,
-                seed=ask.seed,
-            )
-            for ask in asks
-        ]
-        at_once = self.concurrency or (1 if server.one_by_one else AT_ONCE)
-        return [read(found) for found in server.client.completions(bodies, concurrency=at_once)]
+        wanted, server = self._wanted(law=law), self.server
 
-    def _wanted(self) -> Wanted:
-        law, server = self.law, self.server
+        def write(i: int) -> dict[str, Any]:
+            sent, ask = self._sent(asks[i]), asks[i]
+            form, served = server.form, server.served
+            return body(form, served, sent, wanted, room=ask.room, seed=ask.seed)
+
+        at_once = self.concurrency or (1 if server.one_by_one else AT_ONCE)
+        return server.client.completions(len(asks), write, read, concurrency=at_once)
+
+    def _wanted(self, *, law: bool) -> Wanted:
+        own, server = self.law, self.server
         wanted = Wanted(
-            temperature=law.temperature,
-            top_k=law.top_k,
-            top_p=law.top_p,
-            min_p=law.min_p,
-            repetition_penalty=law.repetition_penalty,
-            stop=law.stop if server.gives_ids else (),  # they are looked for here in any case
-            logprobs=server.logprobs,
+            temperature=own.temperature,
+            top_k=own.top_k,
+            top_p=own.top_p,
+            min_p=own.min_p,
+            repetition_penalty=own.repetition_penalty,
+            stop=own.stop if server.gives_ids else (),  # they are looked for here in any case
+            logprobs=server.logprobs if law or server.logprobs is None else 1,
         )
         if server.form == "text" and not wanted.plain:
             raise ModelError(
@@ -217,7 +214,7 @@ class ServerDecoder:
         new = self._ids(ask, answer)
         nats = self._nats(answer, len(new))
         whole = ask.sample_ids + new
-        reasons = endings(whole, self.law)[len(ask.sample_ids) :] if new else np.zeros(0)
+        reasons = endings(whole, self.law)[len(ask.sample_ids) :] if new else np.zeros(0, np.int64)
         ended = np.flatnonzero(reasons != GOING)
         if len(ended):
             until = int(ended[0])

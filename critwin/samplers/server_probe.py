@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -40,7 +41,7 @@ class Server:
 
     Attributes:
         client: Talks with it.
-        served: Name of the model there.
+        served: Name of the model there; None where it names none.
         form: What it takes.
         gives_ids: Whether it gives token ids back.
         logprobs: Log-probabilities that may be asked for; None for none.
@@ -51,7 +52,7 @@ class Server:
     """
 
     client: Client
-    served: str
+    served: str | None
     form: Form
     gives_ids: bool
     logprobs: int | None
@@ -82,7 +83,7 @@ def connect(address: Address, ids: tuple[int, ...], text: str) -> Server:
         address.base_url, address.key_variable, timeout=address.timeout, patience=address.patience
     )
     card = _card(client, address.served)
-    served = address.served or str(card.get("id") or "model")
+    served = address.served or card.get("id")
     form, answer, logprobs, refused = _form(client, served, ids, text, address.logprobs)
     gives_ids = form == "tokens" and answer.token_ids is not None
     prompt = ids if form == "tokens" else text
@@ -112,7 +113,7 @@ def _card(client: Client, served: str | None) -> dict[str, Any]:
 
 
 def _form(
-    client: Client, served: str, ids: tuple[int, ...], text: str, logprobs: int | None
+    client: Client, served: str | None, ids: tuple[int, ...], text: str, logprobs: int | None
 ) -> tuple[Form, Answer, int | None, str | None]:
     """Try the forms; give that which is taken, its answer, the log-probabilities, and a refusal."""
     tries: list[tuple[Form, int | None]] = [("tokens", logprobs), ("tokens", None)]
@@ -137,12 +138,12 @@ def _form(
             f"model.base_url is {client.base_url!r}; the server takes no completion; "
             f"{' | '.join(refusals)}"
         )
-    client.completions([asked], concurrency=1)  # says why it is refused
+    _ask(client, [asked])  # says why it is refused
     raise ModelError(f"model.base_url is {client.base_url!r}; HTTP {reply.status}: {reply.text}")
 
 
 def _no_forks(
-    client: Client, served: str, ids: tuple[int, ...], logprobs: int | None, answer: Answer
+    client: Client, served: str | None, ids: tuple[int, ...], logprobs: int | None, answer: Answer
 ) -> str | None:
     """Say why forks would not be exact: what log-probabilities are given, and of what."""
     if answer.token_ids is None:
@@ -165,21 +166,27 @@ def _no_forks(
 
 
 def _first(
-    client: Client, served: str, ids: tuple[int, ...], logprobs: int, *, temperature: float
+    client: Client, served: str | None, ids: tuple[int, ...], logprobs: int, *, temperature: float
 ) -> dict[int, float]:
     wanted = replace(PLAIN, temperature=temperature, logprobs=logprobs)
     asked = body("tokens", served, ids, wanted, room=1, seed=0)
-    [content] = client.completions([asked], concurrency=1)
-    return dict(read(content).first or {})
+    [answer] = _ask(client, [asked])
+    return dict(answer.first or {})
 
 
-def _seeded(client: Client, served: str, form: Form, prompt: str | tuple[int, ...]) -> bool | None:
+def _seeded(
+    client: Client, served: str | None, form: Form, prompt: str | tuple[int, ...]
+) -> bool | None:
     """Tell whether the same seed gives the same text; None where unlike seeds do so too."""
     wanted = replace(PLAIN, temperature=LOOSE)
     bodies = [
         body(form, served, prompt, wanted, room=LENGTH, seed=seed) for seed in (11, 11, 12, 13)
     ]
-    once, again, *others = (read(c).text for c in client.completions(bodies, concurrency=1))
+    once, again, *others = (answer.text for answer in _ask(client, bodies))
     if once != again:
         return False
     return True if any(other != once for other in others) else None
+
+
+def _ask(client: Client, bodies: Sequence[dict[str, Any]]) -> list[Answer]:
+    return client.completions(len(bodies), bodies.__getitem__, read, concurrency=1)

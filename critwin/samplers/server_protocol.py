@@ -32,6 +32,14 @@ TOKEN = "token_id:"
 NOTHING = -9999.0
 """How vLLM writes a log-probability of minus infinity, which JSON has not."""
 
+ENDS: dict[object, Literal["stop", "length"]] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "length": "length",
+}
+"""What servers call the ends of a completion; others, such as `abort`, are none."""
+
 SEEDS = 2**31
 """Seeds below this are taken by all servers; llama.cpp has 32 bits for them."""
 
@@ -63,7 +71,7 @@ class Answer:
         token_ids: The same as token ids, where the server gives them.
         surprisal: -log of the probability of each, in nats; None where the server gives none.
         first: Log-probabilities of the most probable first tokens, by id; None as above.
-        finished: What the server says ended it: `stop` or `length`.
+        finished: What the server says ended it.
         drawn: Tokens that the server says it drew; None where it does not say.
         read: Tokens of the prompt that the server says it read.
     """
@@ -72,14 +80,14 @@ class Answer:
     token_ids: tuple[int, ...] | None
     surprisal: tuple[float, ...] | None
     first: Mapping[int, float] | None
-    finished: str
+    finished: Literal["stop", "length"]
     drawn: int | None
     read: int | None
 
 
 def body(
     form: Form,
-    served: str,
+    served: str | None,
     prompt: str | tuple[int, ...],
     wanted: Wanted,
     *,
@@ -90,14 +98,14 @@ def body(
 
     Args:
         form: What the server takes.
-        served: Name of the model at the server.
+        served: Name of the model at the server; None for the one that it has.
         prompt: Token ids for the form `tokens`, else text.
         wanted: Sampling parameters.
         room: Tokens at most, >= 1.
         seed: In [0, 2**63).
     """
-    asked: dict[str, Any] = {
-        "model": served,
+    asked: dict[str, Any] = {} if served is None else {"model": served}
+    asked |= {
         "prompt": prompt if isinstance(prompt, str) else list(prompt),
         "max_tokens": room,
         "temperature": wanted.temperature,
@@ -164,7 +172,7 @@ def read(content: Mapping[str, Any]) -> Answer:
             token_ids=token_ids,
             surprisal=surprisal if token_ids is not None else None,
             first=first,
-            finished=str(choice.get("finish_reason")),
+            finished=ENDS[choice["finish_reason"]],
             drawn=usage.get("completion_tokens"),
             read=usage.get("prompt_tokens"),
         )

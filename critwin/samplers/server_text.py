@@ -35,8 +35,12 @@ class ServedText:
     @property
     def trial(self) -> tuple[tuple[int, ...], str]:
         """A short prompt to try a server with, as token ids and as text."""
-        ids = tuple(self.tokenizer("a")["input_ids"])
-        return ids, self.sent(ids) or "a"
+        for text in ("Hello", "a", "1"):
+            ids = self._ids(text)
+            sent = self.sent(ids) if ids else None
+            if sent is not None:
+                return ids, sent
+        return self.end_ids[:1], str(self.tokenizer.decode(list(self.end_ids[:1])))
 
     def sent(self, ids: tuple[int, ...]) -> str | None:
         """Give the text that a server reads as these token ids; None where there is none.

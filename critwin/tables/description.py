@@ -24,8 +24,10 @@ class Column:
     Attributes:
         heading: What stands above it.
         value: Path to what stands in it (critwin/tables/facts.py).
-        kind: text; number; interval: a mapping with estimate, lower and upper (of a pair of rows'
-            columns: `row` itself).
+        kind: text; number; interval: a mapping with estimate, lower and upper, or a number whose
+            ends stand elsewhere.
+        lower: Path to the lower end of an interval that is no mapping; None: it is one.
+        upper: Path to the upper end.
         digits: Digits after the point.
         missing: What stands where there is no number.
         percent: Whether shares are shown as percentages.
@@ -37,9 +39,24 @@ class Column:
     digits: int = 0
     missing: str = MISSING
     percent: bool = False
+    lower: str | None = None
+    upper: str | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All its paths."""
+        return tuple(path for path in (self.value, self.lower, self.upper) if path is not None)
+
+    def of(self, run: RunFacts, row: Any) -> Cell:
+        """Make its cell in a row of a run."""
+        found = run.find(self.value, row)
+        if self.lower is not None and self.upper is not None:
+            ends = {"lower": run.find(self.lower, row), "upper": run.find(self.upper, row)}
+            found = {"estimate": found, **ends}
+        return self.cell(found)
 
     def cell(self, found: Any) -> Cell:
-        """Make the cell of what was found at the column's path."""
+        """Make its cell of what was found."""
         if self.kind == "text":
             return Cell(text=self.missing if found is None else _plain(found))
         named = found if isinstance(found, Mapping) else {"estimate": found}
@@ -127,6 +144,10 @@ class TableDescription:
             if "heading" not in described or "value" not in described:
                 raise ParameterError(key, dict(described), "a column with heading and value")
             column = Column(**described)
+            for path in column.paths[1:]:
+                check_path(f"{key}.lower and upper", path)
+            if (column.lower is None) != (column.upper is None):
+                raise ParameterError(key, dict(described), "lower and upper both, or neither")
             if column.kind not in get_args(Kind):
                 raise ParameterError(f"{key}.kind", column.kind, ", ".join(get_args(Kind)))
             if type(column.digits) is not int or not 0 <= column.digits <= 9:

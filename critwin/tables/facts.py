@@ -76,12 +76,15 @@ class RunFacts:
         """What tables say of a run in a word: experiment, model, dataset, how, cost."""
         seconds = self.provenance.get("seconds") or {}
         model, dataset = (self.identity.get(key) or {} for key in ("model", "dataset"))
+        side = "model" if model else "aligned"  # two models are compared: the one that is attacked
+        model = model or self.identity.get(side) or {}
+        hub = (self.config.get("dataset") or {}).get("config")
         return {
             "id": self.run_id,
             "short_id": self.run_id[:6],
             "experiment": self.experiment,
-            "model": _named(model, (self.config.get("model") or {})),
-            "dataset": _named(dataset, {}),
+            "model": _named(model, (self.config.get(side) or {})),
+            "dataset": _dataset(_named(dataset, {}), hub),
             "protocol": _named(self.identity.get("sampler") or {}, {}),
             "rule": _named(self.identity.get("window") or {}, {}),
             "temperature": model.get("temperature"),
@@ -196,6 +199,13 @@ def _named(component: Mapping[str, Any], config: Mapping[str, Any]) -> str | Non
         return path.replace("embedded:", "embedded ").rstrip("/").rpartition("/")[2]
     name = str(component.get("class") or "").rpartition(".")[2]
     return " ".join(_words(name)) or None
+
+
+def _dataset(name: str | None, hub: object) -> str | None:
+    """Name a problem set: by its part on the hub where that has the set's own name in it."""
+    if name is None or not isinstance(hub, str):
+        return name
+    return hub if name.partition(" ")[0] in hub.lower() else name
 
 
 def _words(name: str) -> Iterator[str]:

@@ -16,12 +16,17 @@ from critwin.tables.trace import TRACE
 
 STYLE = """th, td { text-align: left; } td.number { text-align: right; }
 a { color: var(--accent); } .table { margin: .8rem 0 .2rem; }
-caption { color: var(--quiet); padding-bottom: .3rem; }"""
+caption { color: var(--quiet); padding-bottom: .3rem; position: sticky; left: 0;
+  max-width: min(70rem, calc(100vw - 3rem)); }
+body { max-width: 74rem; }"""
 
 SHOWN_ROWS = 200
 """A longer table is only linked."""
 
 SHOWN_RUNS = 2000
+
+OPEN = 6
+"""More remarks than that are folded away."""
 
 
 def write_index(
@@ -57,7 +62,11 @@ def write_index(
 def _remarks(remarks: Sequence[str]) -> str:
     if not remarks:
         return ""
-    return "<ul>" + "".join(f"<li>{escaped(line)}</li>" for line in remarks) + "</ul>"
+    lines = "".join(f"<li>{escaped(line)}</li>" for line in remarks)
+    return (
+        f"<details{' open' if len(remarks) <= OPEN else ''}><summary>What was left out and in what "
+        f"runs differ ({len(remarks)})</summary><ul>{lines}</ul></details>"
+    )
 
 
 def _table(table: Table) -> str:

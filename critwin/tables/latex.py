@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from critwin.tables.description import Column
@@ -74,14 +76,16 @@ def latex(table: Table) -> str:
         f"% {table.name}: written by python -m launch +exp=paper_tables; do not edit",
         "% \\usepackage{booktabs,siunitx} and \\usepackage[T1]{fontenc}",
     ]
-    starts = range(0, len(table.rows), ROWS)
+    starts, layouts = range(0, len(table.rows), ROWS), _layouts(table)
     for part, start in enumerate(starts, start=1):
         rows = table.rows[start : start + ROWS]
-        lines += _float(table, rows, part=part, parts=len(starts))
+        lines += _float(table, rows, layouts, part=part, parts=len(starts))
     return "\n".join(lines) + "\n"
 
 
-def _float(table: Table, rows: Sequence[Row], *, part: int, parts: int) -> list[str]:
+def _float(
+    table: Table, rows: Sequence[Row], layouts: Sequence[_Layout], *, part: int, parts: int
+) -> list[str]:
     described = table.description
     kind = "table*" if described.wide else "table"
     caption = escaped(described.caption)
@@ -96,11 +100,11 @@ def _float(table: Table, rows: Sequence[Row], *, part: int, parts: int) -> list[
         "\\vspace{2pt}",
         "\\footnotesize",
         "\\setlength{\\tabcolsep}{3.5pt}",
-        f"\\begin{{tabular}}{{@{{}}{''.join(_specs(table))}@{{}}}}",
+        f"\\begin{{tabular}}{{@{{}}{''.join(one.spec for one in layouts)}@{{}}}}",
         "\\toprule",
-        " & ".join(_heading(column, table, i) for i, column in enumerate(table.columns)) + r" \\",
+        " & ".join(map(_heading, table.columns, layouts)) + r" \\",
         "\\midrule",
-        *_body(table, rows),
+        *_body(table, rows, layouts),
         "\\bottomrule",
         "\\end{tabular}",
     ]
@@ -110,45 +114,55 @@ def _float(table: Table, rows: Sequence[Row], *, part: int, parts: int) -> list[
     return [*lines, f"\\end{{{kind}}}"]
 
 
-def _body(table: Table, rows: Sequence[Row]) -> list[str]:
+def _body(table: Table, rows: Sequence[Row], layouts: Sequence[_Layout]) -> list[str]:
     """Write rows; what the first column repeats is left away, and a little room stands between."""
-    lines = [" & ".join(_cells(table, row)) + r" \\" for row in rows]
+    lines = [" & ".join(_cells(row, layouts)) + r" \\" for row in rows]
     if not rows or table.columns[0].kind != "text":
         return lines
     made = lines[:1]
+    counts = Counter(row.cells[0].text for row in rows)
     for (before, row), line in zip(pairwise(rows), lines[1:], strict=True):
         if before.cells[0].text == row.cells[0].text:
             made.append(" &" + line.partition(" &")[2])
         else:
-            grouped = sum(r.cells[0].text == row.cells[0].text for r in rows) > 1
-            made += ["\\addlinespace", line] if grouped else [line]
+            made += ["\\addlinespace", line] if counts[row.cells[0].text] > 1 else [line]
     return made
 
 
-def _specs(table: Table) -> list[str]:
-    """Give the columns' specifications; an interval takes two."""
-    specs = []
-    for place, column in enumerate(table.columns):
-        if column.kind == "text":
-            wraps = _wraps(table, place)
-            specs.append(f">{{\\raggedright\\arraybackslash}}p{{{WRAPPED}}}" if wraps else "l")
-            continue
-        cells = [row.cells[place] for row in table.rows]
-        form = f"S[table-format={_format(cells, column)}]"
-        specs.append(f"{form}@{{\\;}}r" if _has_ends(table, place) else form)
-    return specs
+@dataclass(frozen=True)
+class _Layout:
+    """How a column is set, from all its cells.
+
+    Attributes:
+        spec: Its specification; an interval's is of two columns.
+        wraps: Whether its texts are too long for one line.
+        ends: Whether some cell has an interval.
+        signed: Whether some lower end, and some upper end, has a minus.
+    """
+
+    spec: str
+    wraps: bool
+    ends: bool
+    signed: tuple[bool, bool]
 
 
-def _wraps(table: Table, place: int) -> bool:
-    """Tell whether a column's texts are too long for one line."""
-    texts = [row.cells[place].text or "" for row in table.rows]
-    return max(map(len, texts), default=0) > LONGEST
+def _layouts(table: Table) -> list[_Layout]:
+    return [
+        _layout(column, [row.cells[place] for row in table.rows])
+        for place, column in enumerate(table.columns)
+    ]
 
 
-def _has_ends(table: Table, place: int) -> bool:
-    return table.columns[place].kind == "interval" and any(
-        row.cells[place].ends is not None for row in table.rows
-    )
+def _layout(column: Column, cells: Sequence[Cell]) -> _Layout:
+    if column.kind == "text":
+        wraps = max((len(cell.text or "") for cell in cells), default=0) > LONGEST
+        spec = f">{{\\raggedright\\arraybackslash}}p{{{WRAPPED}}}" if wraps else "l"
+        return _Layout(spec, wraps, False, (False, False))
+    known = [ends for ends in (cell.ends for cell in cells) if ends is not None]
+    signed = [any(ends[side].startswith("-") for ends in known) for side in (0, 1)]
+    form = f"S[table-format={_format(cells, column)}]"
+    spec = f"{form}@{{\\;}}r" if known else form
+    return _Layout(spec, False, bool(known), (signed[0], signed[1]))
 
 
 def _format(cells: Sequence[Cell], column: Column) -> str:
@@ -159,37 +173,34 @@ def _format(cells: Sequence[Cell], column: Column) -> str:
     return f"{sign}{before}.{column.digits}" if column.digits else f"{sign}{before}"
 
 
-def _heading(column: Column, table: Table, place: int) -> str:
+def _heading(column: Column, layout: _Layout) -> str:
     text = escaped(column.heading)
     if column.kind == "text":
         return text
-    if _has_ends(table, place):
-        return f"\\multicolumn{{2}}{{c}}{{{text}}}"
-    return f"{{{text}}}"
+    return f"\\multicolumn{{2}}{{c}}{{{text}}}" if layout.ends else f"{{{text}}}"
 
 
-def _cells(table: Table, row: Row) -> list[str]:
+def _cells(row: Row, layouts: Sequence[_Layout]) -> list[str]:
     written = []
-    for place, cell in enumerate(row.cells):
+    for cell, layout in zip(row.cells, layouts, strict=True):
         if cell.text is not None:
             text = escaped(cell.text)
-            written.append(_BREAKS.sub(r"\1\\allowbreak{}", text) if _wraps(table, place) else text)
+            written.append(_BREAKS.sub(r"\1\\allowbreak{}", text) if layout.wraps else text)
             continue
         missing = f"{{{escaped(cell.missing)}}}"
         written.append(missing if cell.value is None else cell.number)
-        if _has_ends(table, place):
-            written.append(_ends(cell, table, place))
+        if layout.ends:
+            written.append(_ends(cell, layout))
     return written
 
 
-def _ends(cell: Cell, table: Table, place: int) -> str:
+def _ends(cell: Cell, layout: _Layout) -> str:
     """Write an interval; where others have a minus, room for one is left."""
-    if cell.ends is None:
+    ends = cell.ends
+    if ends is None:
         return ""
-    every = [row.cells[place].ends for row in table.rows]
     made = []
-    for side, end in enumerate(cell.ends):
-        signed = any(ends is not None and ends[side].startswith("-") for ends in every)
+    for end, signed in zip(ends, layout.signed, strict=True):
         room = "\\phantom{-}" if signed and not end.startswith("-") else ""
         made.append("\\infty" if end == "∞" else room + end.replace(MISSING, "\\text{--}"))
     return f"$[{made[0]},\\,{made[1]}]$"

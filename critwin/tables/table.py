@@ -107,9 +107,7 @@ def fill(
     found: list[tuple[Any, Row]] = []
     for run in sorted(runs, key=lambda run: run.run_id):
         for place, entry in enumerate(description.entries(run)):
-            cells = tuple(
-                _called(column.cell(run.find(column.value, entry)), called) for column in columns
-            )
+            cells = tuple(_called(column.of(run, entry), called) for column in columns)
             found.append((place, Row(run, cells)))
     if not found:
         return None

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from critwin.certification import Search, search
-from critwin.changes import Unit, Width
+from critwin.changes import Sought, Unit, Width
 from critwin.curve import MeasuredCurve
 from critwin.errors import ParameterError
 from critwin.feature import UNSCORED
@@ -47,6 +47,11 @@ class ConfidentJump(WindowRule):
         check_width(self.max_width, self.unit)
         object.__setattr__(self, "threshold", float(self.threshold))
         object.__setattr__(self, "max_width", float(self.max_width))
+
+    @property
+    def sought(self) -> Sought:
+        """What forks can be aimed at."""
+        return Sought(self.threshold, Width(self.max_width, self.unit))
 
     def check(self, protocol: Protocol) -> None:
         """Refuse nats where no path is known, and a fraction below every step of a grid."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from critwin.certification import Search, search
-from critwin.changes import Unit, Width
+from critwin.changes import Sought, Unit, Width
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
 from critwin.protocol import Protocol
@@ -51,6 +51,11 @@ class Hierarchy(WindowRule):
         check_width(self.max_width, self.unit)
         for name in ("threshold", "floor", "max_width"):
             object.__setattr__(self, name, float(getattr(self, name)))
+
+    @property
+    def sought(self) -> Sought:
+        """What forks can be aimed at."""
+        return Sought(self.threshold, Width(self.max_width, self.unit))
 
     def check(self, protocol: Protocol) -> None:
         """Refuse nats where no path is known."""

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from critwin.changes import Sought
 from critwin.curve import MeasuredCurve
 from critwin.seeds import fold_in
 from critwin.window import WindowRule
@@ -38,7 +39,7 @@ cut: where many draws show a slow drift, only a penalty that hides windows too h
 
 CALIBRATION = pa.schema(
     [
-        ("kind", pa.string()),  # forks, every token, fractions
+        ("kind", pa.string()),  # forks, every token, fractions, aimed forks
         ("equal", pa.string()),  # draws, tokens
         ("size", pa.int64()),
         ("rule", pa.string()),  # step, change_point, change_point_height, paper_jump
@@ -76,14 +77,15 @@ class Calibrated:
 
 
 def calibrate(
-    empty: Sequence[Source], budget: Budget, *, threshold: float, trajectories: int, seed: int
+    empty: Sequence[Source], budget: Budget, *, sought: Sought, trajectories: int, seed: int
 ) -> list[dict[str, Any]]:
     """Choose the baselines' settings at one budget.
 
     Args:
         empty: Originals without a window.
         budget: What is drawn of each.
-        threshold: Of `change_point`: pieces must differ by more than it.
+        sought: Pieces of `change_point` must differ by more than its threshold, and forks may be
+            aimed at it.
         trajectories: So many of each original, >= 1.
         seed: Whatever else is drawn from it, these are other draws.
 
@@ -91,7 +93,7 @@ def calibrate(
         Rows of the calibration table, one for each baseline.
     """
     curves = [
-        draw(source, budget, np.random.default_rng(fold_in(seed, "calibration", source.name, r)))[0]
+        draw(source, budget, _rng(seed, source, r), sought).curves[0]
         for source in empty
         if budget.draws(source)
         for r in range(trajectories)
@@ -100,7 +102,7 @@ def calibrate(
     made = {
         "step": _least([_largest_step(c) for c in curves], most=2.0),
         "change_point": _first(
-            penalties, np.array([_fires(c, penalties, threshold) for c in curves])
+            penalties, np.array([_fires(c, penalties, sought.threshold) for c in curves])
         ),
         "change_point_height": _least([_largest_rise_of_pieces(c) for c in curves]),
         "paper_jump": _least([_largest_paper_jump(c) for c in curves]),
@@ -110,6 +112,10 @@ def calibrate(
         {**described, "rule": rule, "value": value, "alarmed": alarmed, "trajectories": len(curves)}
         for rule, (value, alarmed) in made.items()
     ]
+
+
+def _rng(seed: int, source: Source, trajectory: int) -> np.random.Generator:
+    return np.random.default_rng(fold_in(seed, "calibration", source.name, trajectory))
 
 
 def read_calibration(table: pa.Table) -> dict[Budget, Calibrated]:

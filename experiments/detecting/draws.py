@@ -8,18 +8,21 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from critwin.changes import Sought
 from critwin.curve import GridCurve, MeasuredCurve
-from critwin.fork_blocks import Blocks
 from critwin.forks import ForkCurve, Forks, fork_levels
 from critwin.protocol import Fractions
-from experiments.detecting.sources import Source
+from experiments.detecting.aiming import aimed_forks, counted
+from experiments.detecting.sources import OTHER, OWN, Source
 
 Ints = npt.NDArray[np.int64]
 
-Kind: TypeAlias = Literal["forks", "every token", "fractions"]
+Kind: TypeAlias = Literal["forks", "every token", "fractions", "aimed forks"]
 KINDS: tuple[Kind, ...] = ("forks", "every token", "fractions")
+"""Kinds of data with as many draws at every position."""
 
-OWN, OTHER = "own", "other"
+AIMED: Kind = "aimed forks"
+"""Forks that are aimed at windows: as many as so many tokens pay for, and not everywhere."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Budget:
     """What is drawn of one original.
 
     Attributes:
-        kind: Forks at every token with a choice, resamples at every token, or at the paper's cuts.
+        kind: Forks at every token with a choice, resamples at every token, or at the paper's cuts;
+            or forks that are aimed at windows.
         equal: Whether budgets compare `draws` per position, or `tokens` generated.
         size: Draws per position, or tokens.
     """
@@ -37,7 +41,12 @@ class Budget:
     size: int
 
     def draws(self, source: Source) -> int:
-        """Give the draws per position: as many as the tokens pay for; 0 where they pay for none."""
+        """Give the draws per position: as many as the tokens pay for; 0 where they pay for none.
+
+        Forks that are aimed count as one draw.
+        """
+        if self.kind == AIMED:
+            return 1
         if self.equal == "draws":
             return self.size
         return int(self.size // self.tokens_of_one(source))
@@ -56,25 +65,47 @@ class Budget:
         return np.array(Fractions().positions(n, lambda t: int((1 - t) * n + 1e-9)), np.int64)
 
 
-def draw(source: Source, budget: Budget, rng: np.random.Generator) -> list[MeasuredCurve]:
-    """Draw the counts of an original, and give the curves of its two labels.
+@dataclass(frozen=True)
+class Drawn:
+    """Data of one original.
+
+    Attributes:
+        curves: The curves of its two labels, the own one first.
+        tokens: Tokens generated for them, those of a pilot among them.
+    """
+
+    curves: list[MeasuredCurve]
+    tokens: int
+
+
+def draw(source: Source, budget: Budget, rng: np.random.Generator, sought: Sought) -> Drawn:
+    """Draw the counts of an original.
 
     Leaving at u leads to the own label with probability d_u, and keeping s tokens with p_s: the
     counts are binomial, exactly as those of texts that are drawn and read.
+
+    Args:
+        source: The original.
+        budget: What is drawn of it.
+        rng: All randomness.
+        sought: What forks are aimed at, where they are.
     """
+    if budget.kind == AIMED:
+        forks, tokens = aimed_forks(source, budget.size, sought, rng)
+        return Drawn([bare_curve(forks, label) for label in (OWN, OTHER)], tokens)
     count = budget.draws(source)
-    return (
-        _forks(source, count, rng) if budget.kind == "forks" else _grid(source, budget, count, rng)
-    )
+    tokens = count * budget.tokens_of_one(source)
+    if budget.kind == "forks":
+        forks = fork_data(source, count, rng)
+        return Drawn([bare_curve(forks, label) for label in (OWN, OTHER)], tokens)
+    return Drawn(_grid(source, budget, count, rng), tokens)
 
 
 def fork_data(source: Source, count: int, rng: np.random.Generator) -> Forks:
     """Draw the labels of forks, `count` at every token with a choice."""
     trials = np.where(source.probability < 1, count, 0)
     hits = rng.binomial(trials, source.leave)
-    counts = np.stack([hits, trials - hits], axis=1)
-    blocks = Blocks.single(source.length)
-    return Forks(source.name, OWN, source.probability, (OWN, OTHER), counts, source.length, blocks)
+    return counted(source, np.stack([hits, trials - hits]))
 
 
 def bare_curve(forks: Forks, label: str) -> ForkCurve:
@@ -96,11 +127,6 @@ def bare_curve(forks: Forks, label: str) -> ForkCurve:
         unscored=np.zeros(n + 1),
         forks=forks,
     )
-
-
-def _forks(source: Source, count: int, rng: np.random.Generator) -> list[MeasuredCurve]:
-    forks = fork_data(source, count, rng)
-    return [bare_curve(forks, label) for label in (OWN, OTHER)]
 
 
 def _grid(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,16 @@ DRAWN = (
 
 def detection_figure(cells: pd.DataFrame) -> Figure:
     """Draw what each rule finds and places, and its false alarms, at equal draws and tokens."""
-    panels = [("draws", kind) for kind in dict.fromkeys(cells["kind"])]
-    panels += [("tokens", kind) for kind in dict.fromkeys(cells["kind"])]
+    kinds = list(dict.fromkeys(cells["kind"]))
     with drawing(DOUBLE, 5.6) as figure:
-        axes = figure.subplots(4, len(panels) // 2, sharey="row", squeeze=False)
-        for i, (equal, kind) in enumerate(panels):
-            row, column = 2 * (i * 2 // len(panels)), i % (len(panels) // 2)
+        axes = figure.subplots(4, len(kinds), sharey="row", squeeze=False)
+        for equal, (column, kind) in product(("draws", "tokens"), enumerate(kinds)):
+            row = 0 if equal == "draws" else 2
             own = cells[(cells["kind"] == kind) & (cells["equal"] == equal)]
+            if own.empty:
+                axes[row, column].set_axis_off()
+                axes[row + 1, column].set_axis_off()
+                continue
             _panel(axes[row, column], own, "within")
             _panel(axes[row + 1, column], own, "alarmed")
             axes[row, column].set_title(kind)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from critwin.changes import Sought, Width
 from critwin.seeds import fold_in
 from experiments.detecting.calibration import Calibrated, calibrate
 from experiments.detecting.draws import Budget, draw
@@ -56,6 +57,7 @@ class CalibrationJob:
         empty: Originals without a window.
         budget: What is drawn of each.
         threshold: Pieces of `change_point` must differ by more than it.
+        max_width: Of what forks are aimed at.
         trajectories: So many of each original.
         seed: Of the run.
     """
@@ -63,6 +65,7 @@ class CalibrationJob:
     empty: Sequence[Source]
     budget: Budget
     threshold: float
+    max_width: float
     trajectories: int
     seed: int
 
@@ -70,6 +73,7 @@ class CalibrationJob:
 def search(job: SearchJob) -> Rows:
     """Search one original at every budget by every rule; rows of the cells table."""
     rows = []
+    sought = Sought(job.threshold, Width(job.max_width))
     for at, (budget, calibrated) in enumerate(job.calibrated.items()):
         count = budget.draws(job.source)
         if not count:
@@ -79,12 +83,12 @@ def search(job: SearchJob) -> Rows:
         tallies = {name: Tally() for name in asked}
         for replicate in range(job.replicates):
             rng = np.random.default_rng(fold_in(job.seed, job.number, at, replicate))
-            curves = draw(job.source, budget, rng)
-            spent = count * budget.tokens_of_one(job.source)
+            drawn = draw(job.source, budget, rng, sought)
             for name, rule in asked.items():
                 if replicate and name in ONCE:
                     continue
-                score(truths[name], rule.judge(curves).windows, spent, tallies[name])
+                windows = rule.judge(drawn.curves).windows
+                score(truths[name], windows, drawn.tokens, tallies[name])
         described = {"original": job.source.name, "source": job.source.kind, "draws": count}
         described |= {"kind": budget.kind, "equal": budget.equal, "size": budget.size}
         rows += [{**described, "rule": name, **t.row()} for name, t in tallies.items()]
@@ -96,7 +100,7 @@ def settle(job: CalibrationJob) -> Rows:
     return calibrate(
         job.empty,
         job.budget,
-        threshold=job.threshold,
+        sought=Sought(job.threshold, Width(job.max_width)),
         trajectories=job.trajectories,
         seed=job.seed,
     )

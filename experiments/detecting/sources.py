@@ -22,6 +22,9 @@ START = 45
 TOP, END = 0.95, 30
 """Agreement after the windows, and the tokens over which it rises from there to 1."""
 
+OWN, OTHER = "own", "other"
+"""Labels: that of the original, and any other one."""
+
 EVERY, STAY = 3, 0.7
 """Where nothing is decided every third token is a choice, which the original makes with this
 probability; the others are certain. H is 12 for a curve that is flat."""

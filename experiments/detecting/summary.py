@@ -14,7 +14,7 @@ CELLS = pa.schema(
     [
         ("original", pa.string()),
         ("source", pa.string()),  # none, one, several: planted so many windows; embedded: a model's
-        ("kind", pa.string()),  # forks, every token, fractions
+        ("kind", pa.string()),  # forks, every token, fractions, aimed forks
         ("equal", pa.string()),  # what the budgets compare: draws per position, tokens
         ("size", pa.int64()),  # so many of them
         ("draws", pa.int64()),  # per position

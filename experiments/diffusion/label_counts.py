@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pandas as pd
 from critwin.feature import UNSCORED
 from critwin.picture import PictureSampler
 from experiments.exact.measuring import Measured
+from experiments.exact.verdicts import Row
 
 
 def count_labels(
@@ -56,3 +59,22 @@ def count_labels(
         first=first,
         second=second,
     )
+
+
+def law_row(measured: Measured) -> Row:
+    """Compare the law of labels after noising and denoising with that of the originals."""
+    counts = measured.counts.sum(axis=1)
+    share = counts / counts.sum(axis=1, keepdims=True)
+    own = np.bincount(measured.own, minlength=counts.shape[1]) / len(measured.own)
+    gaps = np.abs(share - own)
+    # originals are shared by both: a difference of two dependent means, its error over originals
+    mine = np.eye(counts.shape[1])[measured.own]
+    drawn = measured.counts / measured.draws
+    error = (drawn - mine).std(axis=1, ddof=1) / math.sqrt(len(measured.own))
+    # joint over levels, labels and the rows of the table, at 95 %
+    k = NormalDist().inv_cdf(1 - 0.025 / gaps.size / 20)
+    place, label = np.unravel_index(int((gaps - k * error).argmax()), gaps.shape)
+    gap, margin = float(gaps[place, label]), float(k * error[place, label])
+    quantity = "share of a label, resamples less originals: largest over levels and labels"
+    verdict = "agrees" if gap <= margin else "differs"
+    return Row(quantity, 0.0, gap, max(gap - margin, 0.0), gap + margin, verdict)

@@ -21,8 +21,8 @@ from launch.values import field_names
 COMPONENTS = ("model", "dataset", "prompt", "sampler", "feature", "window", "table")
 GROUPS = (*COMPONENTS, "cluster", "tracker")
 FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-INQUIRIES = ("status",)
-"""Questions that are asked at once, and are no experiments."""
+INQUIRIES = ("status", "dashboard")
+"""What is answered at once, and is no experiment."""
 EXPERIMENTS = [entry.name for entry in experiments() if entry.name not in INQUIRIES]
 WRITTEN = EXPERIMENTS
 if not hasattr(train_arithmetic, "TrainArithmetic"):
@@ -35,6 +35,7 @@ READERS = {
     "relabel": "runs=[{run}]",
     "compare": "runs=[{run},{run}]",
     "detect_file": "path={rollouts}",
+    "grade_file": "path={answers}",
     "paper_tables": "runs=[{run}]",
     "export": "runs=[{run}]",
 }
@@ -45,7 +46,10 @@ def opened(name: str, run: Path) -> list[str]:
     """Give overrides for what an experiment leaves open."""
     rollouts = run / "rollouts.csv"
     rollouts.write_text("trajectory_id,position,agreeing,trials\na,0,1,2\n")
-    return [READERS[name].format(run=run, rollouts=rollouts)] if name in READERS else []
+    answers = run / "answers.jsonl"
+    answers.write_text('{"gold": "1", "pred": "2"}\n')
+    given = {"run": run, "rollouts": rollouts, "answers": answers}
+    return [READERS[name].format(**given)] if name in READERS else []
 
 
 def compose(*overrides: str, mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -62,7 +66,11 @@ def given(path: Path, tmp_path: Path) -> list[str]:
     problems = tmp_path / "gsm8k.jsonl"
     problems.write_text(LINE)
     values = {
-        "gsm8k": [f"dataset.path={problems}"],
+        "own": [f"dataset.path={problems}"],
+        "pattern": ["feature.pattern=x"],
+        "structured_choice": ["feature.options=[a,b]"],
+        "judged": ["feature.judge.path=some/model"],
+        "strong_reject": ["feature.judge.path=some/model"],
         "clip": ["feature.prompts={cat: a photo of a cat, dog: a photo of a dog}"],
         **{name: ["model.path=some/model"] for name in ("hf", "server", "diffusion")},
     }
@@ -161,7 +169,8 @@ def test_an_experiment_states_every_field_with_its_default(name: str) -> None:
 
 @pytest.mark.parametrize("name", INQUIRIES)
 def test_a_question_builds(name: str, run: Path) -> None:
-    inquiry = build_inquiry(compose(f"+exp={name}", f"runs=[{run}]"))
+    asked = [f"runs=[{run}]"] if name == "status" else []
+    inquiry = build_inquiry(compose(f"+exp={name}", *asked))
     assert inquiry is not None
     assert inquiry.name == name
 

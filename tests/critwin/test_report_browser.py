@@ -193,7 +193,8 @@ def test_text_and_curve_point_at_each_other(answers: Path, show: Open) -> None:
     tab.mouse.click(box[0] + box[2] * 20.5 / TOKENS, box[1] + box[3] / 2)
     assert pinned(tab) == 20
     shade = tab.evaluate(
-        "[...document.querySelectorAll('.token')].map((t) => +t.style.getPropertyValue('--p'))"
+        "[...document.querySelectorAll('#text .token')]"
+        ".map((token) => +token.style.getPropertyValue('--p'))"
     )
     assert shade == pytest.approx(own.loc[1:].tolist(), abs=6e-4)  # per mille
     tab.click(".legend button:has-text('12')")
@@ -330,7 +331,7 @@ CONTRAST = """() => {
   for (const query of texts) {
     found[query] = ratio(rgb(getComputedStyle(document.querySelector(query)).color), rgb(paper));
   }
-  const token = document.querySelector('.token:not(.special)');
+  const token = document.querySelector('#text .token:not(.special)');
   token.style.setProperty('--p', 1);
   const style = getComputedStyle(token);
   found.shaded = ratio(rgb(style.color), rgb(paper, style.backgroundColor));

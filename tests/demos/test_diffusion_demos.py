@@ -83,6 +83,23 @@ def test_a_model_of_digits_is_trained_that_the_sampler_loads(tmp_path: Path) -> 
 
 
 @pytest.mark.demos
+def test_inner_levels_and_the_speed_of_exact_samplers(tmp_path: Path) -> None:
+    small = ("model.depth=3", "model.symbols=4", "originals=200", "grid=5")
+    shown = launch(tmp_path, "+exp=random_hierarchy_levels", *small)
+    assert shown.returncode == 0, shown.stderr
+    run, summary = run_of(tmp_path, "random_hierarchy_levels")
+    assert summary["verdicts"] == {"agrees": 12}
+    half = list(summary["half_way"].values())
+    assert half == sorted(half), "leaves are decided last"
+    assert (run / "figures" / "levels.pdf").is_file()
+    small = ("originals=100", "resamples=20000", "rounds=2", "dimensions=8")
+    shown = launch(tmp_path, "+exp=benchmark_mixture", *small)
+    assert shown.returncode == 0, shown.stderr
+    _, summary = run_of(tmp_path, "benchmark_mixture")
+    assert summary["tables"][0]["rows"][0][-1] == "agrees"
+
+
+@pytest.mark.demos
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

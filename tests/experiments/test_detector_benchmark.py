@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from critwin.changes import Sought, Width
 from critwin.errors import ParameterError
 from critwin.features.final_word import FinalWord
 from critwin.problems.arithmetic import ArithmeticProblems
@@ -27,6 +28,7 @@ from experiments.experiment import carry_out
 from experiments.tracker import Silent
 
 SILENT = Silent()
+SOUGHT = Sought(0.2, Width(10))
 NAMED = {source.name: source for source in planted()}
 
 
@@ -124,14 +126,17 @@ def test_budgets_pay_for_whole_draws_everywhere() -> None:
     assert forks.draws(source) > every.draws(source)
     assert Budget("every token", "tokens", 100).draws(source) == 0
     for kind in KINDS:
-        own, other = draw(source, Budget(kind, "draws", 20), np.random.default_rng(0))
+        own, other = draw(
+            source, Budget(kind, "draws", 20), np.random.default_rng(0), SOUGHT
+        ).curves
         np.testing.assert_allclose(own.agreement + other.agreement, 1)
 
 
 def test_the_usual_rule_fires_by_chance_as_often_as_computed() -> None:
     """Half of all pairs at 10 resamples and p = .5, exactly .503; 2000 pairs and 4 errors."""
     half = Source("half", "none", np.ones(2001), np.ones(2001), np.full(2002, 0.5))
-    curve = draw(half, Budget("every token", "draws", 10), np.random.default_rng(0))[0]
+    drawn = draw(half, Budget("every token", "draws", 10), np.random.default_rng(0), SOUGHT)
+    curve = drawn.curves[0]
     fired = len([w for w in UsualStep().find(curve) if w.position_end <= 2000])
     assert abs(fired / 2000 - 0.503) < 4 * np.sqrt(0.25 / 2000)
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from critwin.changes import Sought, Width
 from critwin.windows.change_point import ChangePoint, segments
 from critwin.windows.paper_jump import PaperJump
 from experiments.detecting.calibration import (
@@ -24,13 +25,14 @@ from experiments.detecting.summary import against_calibrated
 
 EMPTY = [s for s in planted() if not true_stretches(s.curve, threshold=0.2, width=10)]
 MANY = 12
+SOUGHT = Sought(0.2, Width(10))
 
 
 def calibrated(kind: Kind, size: int) -> Calibrated:
     import pyarrow as pa
 
     budget = Budget(kind, "draws", size)
-    rows = calibrate(EMPTY, budget, threshold=0.2, trajectories=MANY, seed=0)
+    rows = calibrate(EMPTY, budget, sought=SOUGHT, trajectories=MANY, seed=0)
     return read_calibration(pa.Table.from_pylist(rows, schema=CALIBRATION))[budget]
 
 
@@ -57,7 +59,7 @@ def test_a_calibrated_baseline_keeps_the_level_on_other_draws(kind: Kind) -> Non
     for number, source in enumerate(EMPTY):
         for r in range(MANY):
             rng = np.random.default_rng([7, number, r])
-            curve = draw(source, Budget(kind, "draws", 25), rng)[0]
+            curve = draw(source, Budget(kind, "draws", 25), rng, SOUGHT).curves[0]
             for name, rule in rules.items():
                 alarmed[name] += any(w.direction == "rise" for w in rule.find(curve))
     total = MANY * len(EMPTY)
@@ -69,7 +71,7 @@ def test_a_calibrated_baseline_keeps_the_level_on_other_draws(kind: Kind) -> Non
 def test_settings_are_the_least_that_keep_the_level() -> None:
     """At the threshold at most 5 % of the same draws fire; a little below it more do."""
     budget = Budget("every token", "draws", 10)
-    rows = calibrate(EMPTY, budget, threshold=0.2, trajectories=MANY, seed=3)
+    rows = calibrate(EMPTY, budget, sought=SOUGHT, trajectories=MANY, seed=3)
     values = {row["rule"]: row["value"] for row in rows}
     total = MANY * len(EMPTY)
     assert all(row["alarmed"] <= LEVEL * total for row in rows)
@@ -77,7 +79,9 @@ def test_settings_are_the_least_that_keep_the_level() -> None:
     from critwin.seeds import fold_in
 
     curves = [
-        draw(s, budget, np.random.default_rng(fold_in(3, "calibration", s.name, r)))[0]
+        draw(s, budget, np.random.default_rng(fold_in(3, "calibration", s.name, r)), SOUGHT).curves[
+            0
+        ]
         for s in EMPTY
         for r in range(MANY)
     ]
@@ -95,7 +99,7 @@ def test_settings_are_the_least_that_keep_the_level() -> None:
 def test_with_a_single_draw_no_step_means_anything() -> None:
     """Every step is 0 or 1, so only a threshold above 1 keeps the level."""
     budget = Budget("every token", "draws", 1)
-    row = calibrate(EMPTY, budget, threshold=0.2, trajectories=4, seed=0)[0]
+    row = calibrate(EMPTY, budget, sought=SOUGHT, trajectories=4, seed=0)[0]
     assert (row["rule"], row["alarmed"]) == ("step", 0)
     assert row["value"] > 1
 

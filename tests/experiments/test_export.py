@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from critwin.dataset_folder import card_licence
 from critwin.errors import ParameterError
 from critwin.features.final_word import FinalWord
 from critwin.preference_pairs import preference_pairs
@@ -20,6 +21,7 @@ from critwin.records import RunDirectory
 from critwin.samplers.markov_string import MarkovString
 from critwin.windows.confident_jump import ConfidentJump
 from critwin.windows.paper_jump import PaperJump
+from experiments import analysis
 from experiments.experiment import carry_out
 from experiments.export import Export, licence_of
 from experiments.llm_math import LlmMath
@@ -33,6 +35,8 @@ SILENT = Silent()
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run by forks and one by truncation, exported together."""
     folder = tmp_path_factory.mktemp("exported")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(analysis, "write_figures", lambda *_, **__: None)
     for sampler, window in ((ForkProtocol(), ConfidentJump()), (Fractions(n=4), PaperJump())):
         experiment = LlmMath(
             model=MarkovString(max_new_tokens=8),
@@ -50,6 +54,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = RunDirectory(folder / "out")
     carry_out(export, directory, config="", tracker=SILENT, progress=SILENT)
     yield directory.path / "dataset"
+    patch.undo()
 
 
 def test_datasets_loads_every_table_offline(
@@ -108,6 +113,12 @@ def test_licences(tmp_path: Path) -> None:
     said = write_run(tmp_path, "c" * 16)
     (said.path / "config.yaml").write_text("dataset: {licence: cc-by-4.0}")
     assert licence_of(said) == "cc-by-4.0"
+
+
+def test_a_card_names_licences_as_the_hub_does() -> None:
+    told = ("MIT", "Apache-2.0", "CC BY-SA 4.0", "unknown (no licence file upstream)", "mine")
+    names = [card_licence(text) for text in told]
+    assert names == ["mit", "apache-2.0", "cc-by-sa-4.0", "unknown", "other"]
 
 
 def test_a_run_without_originals_is_refused(tmp_path: Path) -> None:

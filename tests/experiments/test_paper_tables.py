@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from critwin.records import RunDirectory
 from critwin.samplers.markov_string import MarkovString
 from critwin.tables.trace import StoredTableError
 from critwin.windows.paper_jump import PaperJump
+from experiments import analysis
 from experiments.experiment import carry_out
 from experiments.llm_math import LlmMath
 from experiments.paper_tables import PaperTables
@@ -33,9 +34,11 @@ SILENT = Silent()
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs, two seeds of one chain."""
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Two runs, two seeds of one chain; their own figures are left out, for the time's sake."""
     folder = tmp_path_factory.mktemp("measured")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(analysis, "write_figures", lambda *_, **__: None)
     for seed in (0, 1):
         experiment = LlmMath(
             model=MarkovString(max_new_tokens=8),
@@ -49,7 +52,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         directory = RunDirectory(folder / experiment.run_id())
         carry_out(experiment, directory, config="", tracker=SILENT, progress=SILENT)
-    return folder
+    yield folder
+    patch.undo()
 
 
 @pytest.fixture
@@ -69,12 +73,10 @@ def done(experiment: PaperTables, outputs: Path) -> Path:
     return directory.path
 
 
-def test_tables_figures_and_page_are_written(runs: Path, tmp_path: Path) -> None:
-    made = done(tables(runs, figures=True), tmp_path)
+def test_tables_and_page_are_written(runs: Path, tmp_path: Path) -> None:
+    made = done(tables(runs), tmp_path)
     names = {path.stem.partition(".")[0] for path in (made / "tables").iterdir()}
     assert names == {"windows", "matched", "cost"}, "of a chain no answer is right"
-    drawn = {path.name for path in (made / "figures").iterdir()}
-    assert {"mean_curves.pdf", "accuracy_by_jump.png", "tokens_and_precision.pdf"} <= drawn
     page = (made / "index.html").read_text()
     for run in runs.iterdir():
         assert f"runs/{run.name}/report.html" in page
@@ -139,7 +141,7 @@ def _text(runs: Path, made: Path) -> None:
 def _cell(runs: Path, made: Path) -> None:
     path = made / "tables" / "windows.trace.json"
     companion = json.loads(path.read_text())
-    companion["cells"][2]["value"] += 1
+    next(c for c in companion["cells"] if c["column"] == "all")["value"] += 1
     path.write_text(json.dumps(companion))
 
 
@@ -182,7 +184,7 @@ def test_unfinished_runs_are_named_and_refused_where_asked(runs: Path, tmp_path:
     write_run(runs, "f" * 16, status="failed")
     remarks = tables(runs)._remarks()
     assert any("f" * 16 in line and "its status is failed" in line for line in remarks)
-    with pytest.raises(ParameterError, match="each once, as strict=true asks: .*status is failed"):
+    with pytest.raises(ParameterError, match=r"each once, as strict=true asks: .*status is failed"):
         tables(runs, strict=True).check()
 
 

@@ -75,7 +75,7 @@ def test_a_run_twice_is_told_with_why(outputs: Path) -> None:
 @pytest.mark.parametrize("names", [[], ["nowhere"], ["outputs/none*"], ["empty"]])
 def test_a_name_that_leads_nowhere_is_refused(outputs: Path, names: list[str]) -> None:
     (outputs / "empty").mkdir()
-    with pytest.raises(ParameterError, match="runs is .*allowed: .*a folder of a sweep"):
+    with pytest.raises(ParameterError, match=r"runs is .*allowed: .*a folder of a sweep"):
         collect("runs", [str(outputs / name) for name in names])
 
 

@@ -100,7 +100,7 @@ def test_names_that_cannot_be_read_are_refused(service: Service, tmp_path: Path,
 
 
 def test_what_wandb_says_is_told_in_one_line(service: Service, tmp_path: Path) -> None:
-    with pytest.raises(RecordsError, match="W&B failed .ValueError: project not found.$"):
+    with pytest.raises(RecordsError, match=r"W&B failed \(ValueError: project not found\)$"):
         fetched({"runs": ["wandb:team/other"]}, tmp_path)
 
 

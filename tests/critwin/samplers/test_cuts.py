@@ -127,7 +127,7 @@ def test_what_is_continued_is_what_was_kept(tokenizer: Any) -> None:
     sampler = Scripted(tokenizer=tokenizer)
     rng = np.random.default_rng(7)
     moved = 0
-    for _ in range(100):
+    for _ in range(60):
         x = random_generation(sampler, rng)
         for level in range(len(x.token_ids)):
             (cut,) = sampler.observe([x], [level], seeds=[0])
@@ -175,7 +175,7 @@ def test_texts_are_sent_only_where_they_are_read_as_what_is_meant(tokenizer: Any
     local = ServedText(tokenizer, (1,), 100)
     rng = np.random.default_rng(10)
     sent, back = 0, 0
-    for _ in range(100):
+    for _ in range(60):
         x = random_generation(sampler, rng)
         for level in range(len(x.token_ids) + 1):
             ids = x.prompt_ids + x.token_ids[:level]

@@ -13,13 +13,15 @@ from critwin.errors import ModelError, ParameterError
 from critwin.picture import NoisedPicture, Picture
 from critwin.prompt import Prompt
 from critwin.samplers.diffusion import DiffusionSampler
-from critwin.samplers.pipeline import SCHEDULERS
+from critwin.samplers.noise_schedule import SCHEDULERS
 from critwin.seeds import fold_in
 from tests.critwin.samplers.tiny_pipelines import (
     TRAIN_STEPS,
     random_ddpm,
     random_dit,
     random_stable_diffusion,
+    random_stable_diffusion_3,
+    random_stable_diffusion_xl,
     unit_normal,
 )
 
@@ -123,11 +125,15 @@ def test_from_nothing_it_is_the_pipelines_own_call(scheduler: str, folder: Path)
     np.testing.assert_allclose(ours, np.rint(theirs * 255), atol=1)
 
 
-def test_prompts_and_guidance_are_the_pipelines_own(folder: Path) -> None:
-    sampler = sampler_of(random_stable_diffusion(folder), steps=4, guidance=3.0)
+@pytest.mark.parametrize(
+    "make", [random_stable_diffusion, random_stable_diffusion_xl, random_stable_diffusion_3]
+)
+def test_prompts_and_guidance_are_the_pipelines_own(make: object, folder: Path) -> None:
+    sampler = sampler_of(make(folder), steps=4, guidance=3.0)  # type: ignore[operator]
     prompts = ["a cat", "a dog"]
     starts = sampler.start([Prompt(text) for text in prompts])
-    ours = sampler.images([own[0] for own in sampler.resample(starts, seeds=[[5], [6]])])
+    found = [own[0] for own in sampler.resample(starts, seeds=[[5], [6]])]
+    ours = sampler.images(found)
     pipeline = sampler.loaded.pipeline
     theirs = pipeline(
         prompts,
@@ -139,6 +145,13 @@ def test_prompts_and_guidance_are_the_pipelines_own(folder: Path) -> None:
     np.testing.assert_allclose(np.stack(ours), np.rint(theirs * 255), atol=1)
     assert ours[0].shape == (16, 16, 3)
     assert not np.array_equal(ours[0], ours[1])
+    # rows that wait are as if they were alone, whatever the loop hands to the denoiser
+    cuts = sampler.observe(found, [1, 3], seeds=[1, 2])
+    together = sampler.resample(cuts, seeds=[[7], [8]])
+    for cut, seed, (one,) in zip(cuts, (7, 8), together, strict=True):
+        ((alone,),) = sampler.resample([cut], seeds=[[seed]])
+        scale = np.abs(alone.values).max()
+        np.testing.assert_allclose(alone.values, one.values, atol=ROUNDING * scale)
 
 
 def test_classes_are_the_pipelines_own(folder: Path) -> None:

@@ -135,17 +135,19 @@ def tiny_tokenizer(folder: Path) -> Any:
     )
 
 
-def tiny_text_encoder(vocabulary: int) -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModel
+def tiny_text_encoder(vocabulary: int, *, projected: bool = False) -> Any:
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    return CLIPTextModel(
+    kind = CLIPTextModelWithProjection if projected else CLIPTextModel
+    return kind(
         CLIPTextConfig(
             vocab_size=vocabulary,
             hidden_size=8,
             intermediate_size=16,
-            num_hidden_layers=1,
+            num_hidden_layers=2,
             num_attention_heads=2,
             max_position_embeddings=16,
+            projection_dim=8,
             bos_token_id=0,
             eos_token_id=1,
             pad_token_id=1,
@@ -153,29 +155,108 @@ def tiny_text_encoder(vocabulary: int) -> Any:
     )
 
 
+def tiny_conditional_unet(**settings: Any) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(8,),
+        down_block_types=("CrossAttnDownBlock2D",),
+        up_block_types=("CrossAttnUpBlock2D",),
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        attention_head_dim=2,
+        norm_num_groups=4,
+        **settings,
+    )
+
+
+def random_stable_diffusion_xl(folder: Path) -> Path:
+    """Save a Stable Diffusion XL of random weights: two text encoders, sizes as conditions."""
+    import torch
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
+
+    made = folder / "stable_diffusion_xl"
+    if not made.exists():
+        tokenizers = [tiny_tokenizer(folder / "letters") for _ in range(2)]
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            unet = tiny_conditional_unet(
+                cross_attention_dim=16,
+                addition_embed_type="text_time",
+                addition_time_embed_dim=8,
+                projection_class_embeddings_input_dim=6 * 8 + 8,
+            )
+            vae = tiny_vae()
+            encoders = [tiny_text_encoder(len(tokenizers[0]), projected=p) for p in (False, True)]
+        StableDiffusionXLPipeline(
+            vae=vae,
+            text_encoder=encoders[0],
+            text_encoder_2=encoders[1],
+            tokenizer=tokenizers[0],
+            tokenizer_2=tokenizers[1],
+            unet=unet,
+            scheduler=EulerDiscreteScheduler(beta_schedule="scaled_linear"),
+        ).save_pretrained(made)
+    return made
+
+
+def random_stable_diffusion_3(folder: Path) -> Path:
+    """Save a Stable Diffusion 3 of random weights: a transformer that matches flows, without T5."""
+    import torch
+    from diffusers import (
+        FlowMatchEulerDiscreteScheduler,
+        SD3Transformer2DModel,
+        StableDiffusion3Pipeline,
+    )
+
+    made = folder / "stable_diffusion_3"
+    if not made.exists():
+        tokenizers = [tiny_tokenizer(folder / "letters") for _ in range(2)]
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            transformer = SD3Transformer2DModel(
+                sample_size=8,
+                patch_size=2,
+                in_channels=4,
+                out_channels=4,
+                num_layers=1,
+                attention_head_dim=8,
+                num_attention_heads=2,
+                joint_attention_dim=32,
+                caption_projection_dim=16,
+                pooled_projection_dim=16,
+                pos_embed_max_size=8,
+            )
+            vae = tiny_vae()
+            encoders = [tiny_text_encoder(len(tokenizers[0]), projected=True) for _ in range(2)]
+        StableDiffusion3Pipeline(
+            transformer=transformer,
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+            vae=vae,
+            text_encoder=encoders[0],
+            tokenizer=tokenizers[0],
+            text_encoder_2=encoders[1],
+            tokenizer_2=tokenizers[1],
+            text_encoder_3=None,
+            tokenizer_3=None,
+        ).save_pretrained(made)
+    return made
+
+
 def random_stable_diffusion(folder: Path) -> Path:
     """Save a Stable Diffusion of random weights: text encoder, UNet and VAE as on the hub."""
     import torch
-    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     made = folder / "stable_diffusion"
     if not made.exists():
         tokenizer = tiny_tokenizer(folder / "letters")
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            unet = UNet2DConditionModel(
-                sample_size=8,
-                in_channels=4,
-                out_channels=4,
-                layers_per_block=1,
-                block_out_channels=(8,),
-                down_block_types=("CrossAttnDownBlock2D",),
-                up_block_types=("CrossAttnUpBlock2D",),
-                mid_block_type="UNetMidBlock2DCrossAttn",
-                cross_attention_dim=8,
-                attention_head_dim=2,
-                norm_num_groups=4,
-            )
+            unet = tiny_conditional_unet(cross_attention_dim=8)
             vae, encoder = tiny_vae(), tiny_text_encoder(len(tokenizer))
         StableDiffusionPipeline(
             vae=vae,

@@ -42,7 +42,10 @@ def manuscript(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / "runs",
             f"{i:016x}",
             model=(llama, "Qwen/Qwen2.5-7B-Instruct", "org/hostile")[i % 3],
-            changed={"dataset.class": ("x.Math", "x.Aqua")[i // 3 % 2], "sampler.n": 25 * (i // 6)},
+            changed={
+                "dataset.class": ("x.CompetitionMath", "x.Aqua")[i // 3 % 2],
+                "sampler.n": 25 * (i // 6),
+            },
             numbers=summary(i / 40 - 0.2),
         )
         for i in range(12)
@@ -69,7 +72,7 @@ def test_the_tables_fit_a_two_column_article(manuscript: Path) -> None:
 
 
 def test_what_a_model_is_called_stays_text(manuscript: Path) -> None:
-    subprocess.run(["pdftotext", "all.pdf"], cwd=manuscript, check=True)
+    subprocess.run(["pdftotext", "-raw", "all.pdf"], cwd=manuscript, check=True)
     text = (manuscript / "all.txt").read_text(encoding="utf-8")
     squeezed = re.sub(r"\s", "", text)
     wanted = HOSTILE.replace("模型", "[U+6A21][U+578B]")

@@ -71,7 +71,7 @@ def test_without_an_error_there_is_no_verdict() -> None:
 
 def test_cells_are_matched_by_model_and_problems(tmp_path: Path) -> None:
     numbers = summary()
-    math_set = {"dataset.class": "critwin.problems.math.Math"}
+    math_set = {"dataset.class": "critwin.problems.competition_math.CompetitionMath"}
     llama = "meta-llama/Llama-3.1-8B-Instruct"
     runs = [
         write_run(tmp_path, "a" * 16, model=llama, changed=math_set, numbers=numbers),

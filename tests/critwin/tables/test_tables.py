@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from critwin.attack_detection import Recall
 from critwin.errors import ParameterError
 from critwin.tables.description import TableDescription
 from critwin.tables.facts import follow
@@ -125,29 +127,18 @@ def test_a_run_without_the_number_gives_no_row(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_table_file(tmp_path: Path) -> None:
-    """What an experiment on jailbreaks has to write: one row per score and attack."""
-    run = write_run(tmp_path, experiment="jailbreak", numbers={"headline": []})
-    rows = [
-        {
-            "score": score,
-            "attack": attack,
-            "false_positive_rate": rate,
-            "recall": {"estimate": recall, "lower": recall - 0.1, "upper": recall + 0.1},
-            "attacks": 50,
-            "harmless": 400,
-            "unscored": 1,
-        }
-        for score, attack, rate, recall in (
-            ("MLP", "GCG", 0.01, 0.9),
-            ("log p", "GCG", 0.01, 0.3),
-            ("MLP", "GCG", 0.05, 0.95),
-        )
+    """What jailbreak_likelihood_ratio writes: a row per score, attack and sign."""
+    run = write_run(tmp_path, experiment="jailbreak_likelihood_ratio", numbers={"headline": []})
+    found = [
+        Recall("GCG", score, 1, theory, recall, recall - 0.1, recall + 0.1, 45, 50, 1, 99)
+        for score, theory, recall in (("MLP", True, 0.9), ("ratio", True, 0.3), ("ratio", False, 0))
     ]
-    pq.write_table(pa.Table.from_pylist(rows), run.path / "recall.parquet")
-    table = filled([run])["jailbreak"]
-    assert [row[1:4] for row in texts(table)] == [
-        ["MLP", "GCG", "0.900 [0.800, 1.000]"],
-        ["log p", "GCG", "0.300 [0.200, 0.400]"],
+    table = pa.Table.from_pylist([asdict(recall) for recall in found])
+    pq.write_table(table, run.path / "recall.parquet")
+    rows = texts(filled([run])["jailbreak"])
+    assert [row[1:] for row in rows] == [
+        ["MLP", "GCG", "0.900 [0.800, 1.000]", "50", "99", "1"],
+        ["ratio", "GCG", "0.300 [0.200, 0.400]", "50", "99", "1"],
     ]
 
 
@@ -180,6 +171,7 @@ def test_the_companion_leads_from_a_cell_to_its_record(tmp_path: Path) -> None:
         ({"columns": ({"value": "run.model"},)}, "a column with heading and value"),
         ({"columns": ({"heading": "x", "value": "run.model", "kind": "z"},)}, "kind is 'z'"),
         ({"columns": ({"heading": "x", "value": "run.model", "digits": -1},)}, "digits is -1"),
+        ({"columns": ({"heading": "x", "value": "row.a", "lower": "row.b"},)}, "both, or neither"),
         ({"needs": ("x",)}, "needs is 'x'"),
         ({"only": {"run.model": "("}}, "a regular expression"),
         ({"rows": "published"}, "published is None"),

@@ -1,8 +1,7 @@
-"""The training loop of the embedded language model.
+"""The training loop of the embedded language models.
 
-A small GPT-2 learns the careless student's chains of thought. Every batch is drawn anew from the
-seed and its own number, so a run that was killed goes on from its checkpoint as if nothing had
-happened.
+A small GPT-2 learns the texts of a corpus. Every batch is drawn anew from the seed and its own
+number, so a run that was killed goes on from its checkpoint as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from critwin.corpus import Corpus, CorpusSample
 from critwin.errors import ParameterError
-from critwin.problems.arithmetic import Split, draw_story, write_chain
-from critwin.problems.arithmetic_student import random_chooser
-from critwin.problems.arithmetic_tokens import BOS, EOS, PAD, sample_ids, vocabulary
+from critwin.problems.word_tokens import BOS, EOS, PAD
+from experiments.tracker import Progress, Tracker
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +32,6 @@ PRODUCTS_IN = ("bfloat16", "float32")
 
 # Batches are cut from groups of this many, sorted by length, so that little is spent on padding.
 _GROUP = 8
-_LONGEST = 192
 
 
 @dataclass(frozen=True)
@@ -129,52 +127,45 @@ class _Samples:
     """Draws training batches; batch `index` depends on the seed and the index alone."""
 
     settings: TrainSettings
+    corpus: Corpus
     group: int = -1
-    batches: list[list[tuple[list[int], int]]] = field(default_factory=list)
+    batches: list[list[CorpusSample]] = field(default_factory=list)
 
-    def batch(self, index: int) -> list[tuple[list[int], int]]:
+    def batch(self, index: int) -> list[CorpusSample]:
         group, within = divmod(index, _GROUP)
         if group != self.group:
             size = self.settings.batch_size
-            rng = random.Random(f"critwin arithmetic batches {self.settings.seed} {group}")
-            drawn = [_draw_ids(rng, "train")[0] for _ in range(size * _GROUP)]
-            drawn.sort(key=lambda sample: len(sample[0]))
+            rng = random.Random(f"critwin {self.corpus.name} batches {self.settings.seed} {group}")
+            drawn = [self.corpus.draw(rng, "train") for _ in range(size * _GROUP)]
+            drawn.sort(key=lambda sample: len(sample.ids))
             self.batches = [drawn[start : start + size] for start in range(0, len(drawn), size)]
             rng.shuffle(self.batches)
             self.group = group
         return self.batches[within]
 
 
-def _draw_ids(rng: random.Random, split: Split) -> tuple[tuple[list[int], int], float]:
-    """Draw one sample as token ids; with it, the student's entropy on the story in nats."""
-    story, found = draw_story(rng, split=split)
-    chain = write_chain(story, random_chooser(rng))
-    entropy = -sum(outcome.probability * math.log(outcome.probability) for outcome in found)
-    return sample_ids(story.question, chain.text), entropy
-
-
-def _tensors(batch: list[tuple[list[int], int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(batch: list[CorpusSample], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
-    longest = max(len(ids) for ids, _ in batch)
-    inputs = torch.full((len(batch), longest), vocabulary()[PAD])
+    longest = max(len(sample.ids) for sample in batch)
+    inputs = torch.full((len(batch), longest), pad)
     labels = torch.full((len(batch), longest), -100)
-    for row, (ids, prompt) in enumerate(batch):
-        inputs[row, : len(ids)] = torch.tensor(ids)
-        labels[row, prompt : len(ids)] = torch.tensor(ids[prompt:])
+    for row, sample in enumerate(batch):
+        inputs[row, : len(sample.ids)] = torch.tensor(sample.ids)
+        labels[row, sample.prompt : len(sample.ids)] = torch.tensor(sample.ids[sample.prompt :])
     return inputs, labels
 
 
-def build_model(settings: TrainSettings) -> GPT2LMHeadModel:
+def build_model(settings: TrainSettings, corpus: Corpus) -> GPT2LMHeadModel:
     """Build the model with weights drawn from the seed."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    known = vocabulary()
+    known = corpus.vocabulary()
     torch.manual_seed(settings.seed)
     config = GPT2Config(
         vocab_size=len(known),
-        n_positions=_LONGEST,
+        n_positions=corpus.longest,
         n_embd=settings.n_embd,
         n_layer=settings.n_layer,
         n_head=settings.n_head,
@@ -196,33 +187,35 @@ def build_model(settings: TrainSettings) -> GPT2LMHeadModel:
 class Training:
     """One training run: the model, its optimizer, and the file from which it goes on."""
 
-    def __init__(self, out: Path, settings: TrainSettings) -> None:
+    def __init__(self, out: Path, settings: TrainSettings, corpus: Corpus) -> None:
         import torch
 
-        self.settings = settings
+        self.settings, self.corpus = settings, corpus
+        self.pad = corpus.vocabulary()[PAD]
         self.file = out / "checkpoint.safetensors"
         self.state = _State()
-        self.model = build_model(settings)
+        self.model = build_model(settings, corpus)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.parameters = dict(self.model.named_parameters())
         self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
-        rng = random.Random(f"critwin arithmetic validation {settings.seed}")
-        drawn = [_draw_ids(rng, "validation") for _ in range(settings.validation_problems)]
-        samples = sorted((sample for sample, _ in drawn), key=lambda sample: len(sample[0]))
-        self.validation = [_tensors(samples[i : i + 64]) for i in range(0, len(samples), 64)]
-        self.entropy = sum(e for _, e in drawn) / sum(len(ids) - n for ids, n in samples)
+        rng = random.Random(f"critwin {corpus.name} validation {settings.seed}")
+        drawn = [corpus.draw(rng, "validation") for _ in range(settings.validation_problems)]
+        drawn.sort(key=lambda sample: len(sample.ids))
+        self.validation = [_tensors(drawn[i : i + 64], self.pad) for i in range(0, len(drawn), 64)]
+        learned = sum(len(sample.ids) - sample.prompt for sample in drawn)
+        self.entropy = sum(sample.entropy for sample in drawn) / learned
         if self.file.exists():
             self._load()
 
     def step(self, samples: _Samples) -> float:
-        """Take one optimizer step and return its loss, in nats per token of the chain."""
+        """Take one optimizer step and return its loss, in nats per token that is learned."""
         import torch
 
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.rate(self.state.step)
-        inputs, labels = _tensors(samples.batch(self.state.step))
+        inputs, labels = _tensors(samples.batch(self.state.step), self.pad)
         # Weights and updates stay in single precision, whatever the products are in.
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.products_in == "bfloat16"):
             loss = self._loss(inputs, labels)
@@ -303,11 +296,17 @@ class Training:
 
 
 def train(
-    *, out: Path, settings: TrainSettings, report: Report, keep: Keep | None = None
+    corpus: Corpus,
+    *,
+    out: Path,
+    settings: TrainSettings,
+    report: Report,
+    keep: Keep | None = None,
 ) -> Training:
     """Train until the schedule ends, validation stops improving, or the time is up.
 
     Args:
+        corpus: What is learned.
         out: Folder for the checkpoint; one that is there is gone on from.
         settings: What determines the model.
         report: Called with `step`, `loss`, `seconds` and, at a validation, `validation_loss`.
@@ -325,8 +324,8 @@ def train(
 
     torch.set_num_threads(settings.threads)
     out.mkdir(parents=True, exist_ok=True)
-    run = Training(out, settings)
-    state, samples = run.state, _Samples(settings)
+    run = Training(out, settings, corpus)
+    state, samples = run.state, _Samples(settings, corpus)
     started = time.monotonic() - state.seconds
     while not state.finished:
         row = {"loss": run.step(samples), "step": float(state.step)}
@@ -343,3 +342,31 @@ def train(
         for name, parameter in run.parameters.items():
             parameter.copy_(run.best[name])
     return run
+
+
+def train_shown(
+    corpus: Corpus,
+    *,
+    out: Path,
+    settings: TrainSettings,
+    tracker: Tracker,
+    progress: Progress,
+    keep: Keep | None = None,
+) -> Training:
+    """Train as `train` does, telling tracker and progress."""
+    begun = False
+
+    def report(row: dict[str, float]) -> None:
+        nonlocal begun
+        step = int(row["step"])
+        if not begun:
+            progress.begin("training", settings.steps, unit="steps", done=step - 1)
+            begun = True
+        if "validation_loss" in row:
+            tracker.log(row)
+        shown = {k: v for k, v in row.items() if k in ("loss", "validation_loss")}
+        progress.advance(1, **shown)
+
+    training = train(corpus, out=out, settings=settings, report=report, keep=keep)
+    progress.end()
+    return training
