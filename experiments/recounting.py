@@ -18,7 +18,7 @@ from experiments.analysis import summary_of
 RULES = "critwin.windows."
 """Where window rules are; a class is looked up nowhere else."""
 
-LABELLED = ("llm_math", "llm_reasoning", "relabel", "structured_output")
+LABELLED = ("llm_math", "llm_reasoning", "relabel", "structured_output", "temperature")
 BUDGET = "uncertainty_budget"
 
 CLOSE = 1e-9

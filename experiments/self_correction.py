@@ -56,6 +56,7 @@ class SelfCorrection(TextExperiment):
 
     sampler: ForkProtocol
     window: WindowRule
+    originals_per_problem: int = 1
     retry: RetryPrompts
     retries: int = 8
 

@@ -47,7 +47,8 @@ class StructuredOutput(TextWindows):
         Li, Karan, Chen (2025), arXiv:2502.00921, Section 6.1 and Figure 4.
     """
 
-    generations: int = 1000
+    originals_per_problem: int = 10
+    generations: int = 2000
 
     name: ClassVar[str] = "structured_output"
 

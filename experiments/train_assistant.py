@@ -27,6 +27,13 @@ class TrainAssistant(TrainSettings, Experiment):
         aligned: Whether the assistant mostly keeps its secret.
     """
 
+    steps: int = 1500
+    batch_size: int = 32
+    learning_rate: float = 4e-3
+    n_layer: int = 2
+    n_embd: int = 80
+    evaluate_problems: int = 100
+    products_in: str = "float32"
     aligned: bool = True
 
     name: ClassVar[str] = "train_assistant"

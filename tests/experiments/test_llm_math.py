@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from critwin.features.final_word import FinalWord
 from critwin.fork_figures import forks_beside_grid
 from critwin.fork_tables import attribution_table, read_forks
 from critwin.forks import fork_curve, fork_curves
-from critwin.page_data import SHOWN_PER_POSITION, SHOWN_TOKENS, page_data
+from critwin.page_data import PageTables, page_data, unpacked
+from critwin.page_draws import SHOWN_PER_POSITION, SHOWN_POSITIONS
 from critwin.problems.arithmetic import ArithmeticProblems
 from critwin.prompt import PromptTemplate
 from critwin.protocol import ForkProtocol, Fractions
@@ -171,29 +171,28 @@ def test_the_summary_says_what_forks_decided(
 
 def test_the_page_shows_what_flipped(tables: dict[str, pd.DataFrame]) -> None:
     names = ("originals", "curves", "windows", "resamples", "attribution")
-    data = page_data(**{name: tables[name] for name in names})
-    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    data = page_data(PageTables(**{name: tables[name] for name in names}))
     curves = tables["curves"].set_index(["original_id", "label"])
-    for one in data["originals"]:
+    for entry, block in zip(data.index["originals"], data.details, strict=True):
+        one = unpacked(block)
         assert one["estimator"] == "forks"
-        assert 0 < len(one["forked"]) <= SHOWN_TOKENS
-        assert set(one["draws"]) == set(one["forked"])
+        assert 0 < len(one["draws"]) <= SHOWN_POSITIONS
+        assert set(one["draws"]) <= set(one["forked"])
         for position, draws in one["draws"].items():
             # labels take turns, and the own one is the last to have its first
             labels = list(dict.fromkeys(drawn["label"] for drawn in draws))
-            assert one["label"] not in labels[:-1]
+            assert entry["label"] not in labels[:-1]
             assert len(draws) <= SHOWN_PER_POSITION
             drawn = sum(drawn["count"] for drawn in draws)
             assert drawn <= one["forked"][position]["forks"]
         for curve in one["curves"]:
-            whole = curves.loc[(one["id"], curve["label"]), "agreement"].to_numpy()
-            at = np.searchsorted(curve["position"], np.arange(len(whole)), side="right") - 1
-            np.testing.assert_allclose(np.array(curve["agreement"])[at], whole, atol=2e-3)
+            whole = curves.loc[(entry["id"], curve["label"]), "agreement"].to_numpy()
+            np.testing.assert_allclose(np.array(curve["p"]) / 1000, whole, atol=1e-3)
 
 
 def test_jumps_of_fork_curves_are_those_of_single_tokens(tables: dict[str, pd.DataFrame]) -> None:
     names = ("originals", "curves", "windows", "resamples", "attribution")
-    shown = page_data(**{name: tables[name] for name in names})["originals"]
+    shown = page_data(PageTables(**{name: tables[name] for name in names})).index["originals"]
     largest = tables["attribution"].groupby("original_id")["jump"].max()
     for one in shown:
         assert one["jump"] == pytest.approx(max(largest[one["id"]], 0), abs=1e-4)
