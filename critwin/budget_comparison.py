@@ -191,9 +191,11 @@ def _draw_labels(
             first = False
     axes.margins(x=0.12)
     axes.set(ylabel="spent above 0.5")
-    axes.set_title("labels as probable within a question", color=QUIET, fontsize=6.5)
+    axes.set_title("labels as probable in a question", color=QUIET, fontsize=6.5)
     name_runs(axes, [run.name for run in runs], at=at, axis=axis)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0, handlelength=1
+        )
     else:
         axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color=QUIET)

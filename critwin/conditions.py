@@ -98,7 +98,7 @@ def conditions_figure(summary: dict[str, Any]) -> Figure:
         axes.errorbar(
             at, middle, [below, above], fmt="-o" if numbers else "o", color="#0072B2", capsize=2
         )
-        axes.set(xlabel=summary["varied"], ylabel=f"share that {summary['label']}", ylim=(0, 1))
+        axes.set(xlabel=summary["varied"], ylabel=f"share that {summary['label']}", ylim=(0, 1.02))
         if not numbers:
             axes.set_xticks(at, [row["condition"] for row in rows])
     return figure

@@ -194,8 +194,9 @@ def chosen_originals(
         largest = rising.sort_values(["jump", "original_id"], ascending=[False, True]).iloc[0]
         chosen = str(largest["original_id"])
         own = curves[curves["own"] & (curves["original_id"] == chosen)]
+        row = originals[originals["original_id"] == chosen].iloc[0]
         figures["trajectory"] = trajectory(
-            originals[originals["original_id"] == chosen].iloc[0].to_dict(),
+            {str(name): value for name, value in row.items()},
             next(c for c in read_curves(own) if c.own),
             rising[rising["original_id"] == chosen],
         )

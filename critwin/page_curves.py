@@ -35,11 +35,15 @@ def curves_of(rows: pd.DataFrame) -> dict[str, Any]:
         stop, per mille, that of the own label with `lower`, `upper`, `unscored` (per mille) and
         `trials`; `others`, how many labels beside the own were seen.
     """
-    curves = []
+    curves: list[dict[str, Any]] = []
     for label, values in rows.groupby("label", sort=False):
         values = values.sort_values("position")
         own = bool(values["own"].iloc[0])
-        curve = {"label": label, "own": own, "p": per_mille(values["agreement"])}
+        curve: dict[str, Any] = {
+            "label": label,
+            "own": own,
+            "p": per_mille(values["agreement"]),
+        }
         if own:
             # where a bound is not known, it is the widest
             curve |= {name: per_mille(values[name]) for name in ("lower", "unscored")}

@@ -128,10 +128,15 @@ def _facts(provenance: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         "started": provenance.get("start"),
     }
     facts |= _components(provenance.get("identity") or {})
-    for source in provenance.get("sources", []):
-        facts["labels anew"] = f"{source['experiment']} {source['run_id']}"
+    sources = provenance.get("sources", [])
+    if len(sources) == 1:
+        (source,) = sources
+        what = "labels anew" if "feature" in facts else "reads"
+        facts[what] = f"{source['experiment']} {source['run_id']}"
         for name, text in _components(source["identity"]).items():
             facts.setdefault(name, text)
+    elif sources:
+        facts["reads"] = f"{len(sources)} runs"
     counts = summary.get("counts", {})
     facts["counts"] = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items())
     return "".join(f"<dt>{escaped(k)}</dt><dd>{escaped(v)}</dd>" for k, v in facts.items() if v)

@@ -62,9 +62,9 @@ def _chosen(pictures: pd.DataFrame) -> pd.DataFrame:
     drawn = pictures[pictures["replicate"].notna()].sort_values("replicate")
     level = ["original_id", "position"]
     drawn = drawn.assign(turn=drawn.groupby([*level, "label"]).cumcount())
-    drawn = drawn.sort_values(["turn", "label"], kind="stable").groupby(level)
+    in_turns = drawn.sort_values(["turn", "label"], kind="stable").groupby(level)
     rest = pictures[pictures["replicate"].isna()]
-    return pd.concat([rest, drawn.head(SHOWN_PICTURES)]).sort_values(level, kind="stable")
+    return pd.concat([rest, in_turns.head(SHOWN_PICTURES)]).sort_values(level, kind="stable")
 
 
 def _arranged(rows: pd.DataFrame) -> dict[str, Any]:

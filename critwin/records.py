@@ -45,7 +45,7 @@ PROBLEMS = pa.schema(
 )
 
 ADDED = {
-    "problems": frozenset({"options", "category"}),
+    "problems": frozenset({"options", "category", "system"}),
     "originals": frozenset({"reply", "reply_tokens"}),
     "resamples": frozenset({"reply", "reply_tokens"}),
 }

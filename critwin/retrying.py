@@ -216,5 +216,5 @@ def retries_figure(summary: Mapping[str, Any]) -> Figure:
                 )
         axes.set_xticks(range(len(ARMS)), ["window shown", "random stretch", "plain retry"])
         axes.set(ylabel="right second tries", ylim=(0, 1.02))
-        axes.legend()
+        figure.legend(loc="outside upper center", ncols=2)
     return figure

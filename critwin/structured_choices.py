@@ -113,6 +113,7 @@ def choices_table(choices: pd.DataFrame) -> dict[str, Any]:
     """Give the table that people see: per choice means over originals."""
     rows = []
     for name, own in choices.groupby("choice", sort=False):
+        known = own["matched_jump"].dropna()
         rows.append(
             [
                 str(name),
@@ -120,15 +121,20 @@ def choices_table(choices: pd.DataFrame) -> dict[str, Any]:
                 float(own["position_before"].mean()),
                 float(own["position_after"].mean()),
                 float(own["fork_jump"].mean()),
-                float(own["matched_jump"].mean()) if own["matched_jump"].notna().any() else None,
+                float(known.mean()) if len(known) else None,
+                len(known),
                 int(own["window"].sum()),
             ]
         )
     return {
         "title": "Where each choice is made, and what it does to the probability of the answer",
-        "columns": ["choice", "n", "T_before", "T_after", "rise", "by prefixes", "with a window"],
+        "columns": [
+            *("choice", "n", "T_before", "T_after", "rise"),
+            *("by prefixes", "n of these", "with a window"),
+        ],
         "rows": rows,
-        "note": "means over originals, in tokens kept; `by prefixes`: generations that begin alike",
+        "note": "means over originals, in tokens kept; `by prefixes`: by generations that begin "
+        "alike, where there are any; choices.parquet has the intervals",
     }
 
 
@@ -169,11 +175,12 @@ def staircase(
             markerfacecolor="white",
             label="by generations that begin alike",
         )
-        for row in choices.itertuples(index=False):
-            axes.axvspan(row.position_before, row.position_after, color="0.85", zorder=0)
+        for row in choices.to_dict("records"):
+            start, end = float(row["position_before"]), float(row["position_after"])
+            axes.axvspan(start, end, color="0.85", zorder=0)
             axes.annotate(
-                f"{row.choice}\n{row.value}",
-                (row.position_before, 1.02),
+                f"{row['choice']}\n{row['value']}",
+                (start, 1.02),
                 xycoords=("data", "axes fraction"),
                 color=QUIET,
                 fontsize=6.5,

@@ -56,7 +56,7 @@ class BenchmarkDiffusion(Experiment):
     stage: ClassVar[str] = "benchmark"
     axis: ClassVar[str] = "rounds_done"
     always: ClassVar[bool] = True
-    products: ClassVar[tuple[str, ...]] = ("summary.json", "report.html")  # type: ignore[assignment]
+    products: ClassVar[tuple[str, ...]] = ("summary.json", "report.html")
 
     def check(self) -> None:
         """Refuse what does not fit together."""

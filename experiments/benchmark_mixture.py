@@ -57,7 +57,7 @@ class BenchmarkMixture(Experiment):
     stage: ClassVar[str] = "benchmark"
     axis: ClassVar[str] = "rounds_done"
     always: ClassVar[bool] = True
-    products: ClassVar[tuple[str, ...]] = ("summary.json", "report.html")  # type: ignore[assignment]
+    products: ClassVar[tuple[str, ...]] = ("summary.json", "report.html")
 
     def check(self) -> None:
         """Refuse numbers that are too small."""

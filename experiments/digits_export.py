@@ -34,7 +34,9 @@ def export_pipeline(training: Training, folder: Path) -> None:
     """Write the trained model as a pipeline of diffusers, its weights as halves."""
     import torch
     from diffusers import DDPMPipeline
+    from diffusers.utils import logging
 
+    logging.set_verbosity_error()  # a cast to halves is warned about, though no part forbids it
     kept = {name: value.clone() for name, value in training.model.state_dict().items()}
     model = training.model.to(torch.float16)
     DDPMPipeline(unet=model, scheduler=training.scheduler).save_pretrained(folder)
@@ -65,6 +67,7 @@ def evaluate(folder: Path, *, samples: int, steps: int, seed: int) -> dict[str, 
     assert right is not None
     return {
         "samples": samples,
+        "reverse_steps": steps,
         "judge_accuracy_held_out": [right.estimate, right.lower, right.upper],
         "judge_confidence_samples": float(shares.max(1).mean()),
         "judge_confidence_held_out": float(real.max(1).mean()),
@@ -143,6 +146,7 @@ def _readme(card: dict[str, Any]) -> str:
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     classes = ", ".join(str(n) for n in measured["classes_of_samples"].values())
+    ended = "" if card["steps"] >= settings["steps"] else f" of {settings['steps']}, stopped early"
     return f"""# Handwritten digits: the embedded diffusion model
 
 A small unconditional UNet2DModel of diffusers ({card["parameters"]:,} parameters, half
@@ -156,7 +160,8 @@ Made again, from nothing, by
     python -m launch +exp=train_digits
 
 whose `model/` this folder is. Training took {card["seconds"]:.0f} s on one core of a busy machine
-({card["steps"]} steps, best at {card["best_step"]}, validation loss {card["validation_loss"]:.4f}).
+({card["steps"]} steps{ended}; best at {card["best_step"]}, validation loss
+{card["validation_loss"]:.4f}).
 
 The 1797 digits are cut into parts that do not overlap ({parts}; `critwin/digits.py`). The diffusion
 model learned from `train` and stopped by `validation`; its judge, `classifier/`, learned from
@@ -167,7 +172,8 @@ The data do not tell who wrote a digit: a writer may be in several parts.
 |---|---|
 {table}
 
-Distances are root mean squares over pixels in [0, 1]. Samples of the classes 0 to 9: {classes}.
+Samples take {measured["reverse_steps"]} reverse steps. Distances are root mean squares over pixels
+in [0, 1]. Samples of the classes 0 to 9: {classes}.
 
 Held-out digits noised to a timestep and denoised: the share that keeps its class ({ORIGINALS}
 originals, one resample each).

@@ -68,7 +68,7 @@ class DigitsSettings:
     validate_every: int = 100
     patience: int = 6
     classifier_steps: int = 600
-    evaluate_samples: int = 500
+    evaluate_samples: int = 300
     threads: int = 2
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from critwin.preference_pairs import preference_pairs
 from critwin.problem import ProblemSet
 from critwin.records import RunDirectory
 from critwin.tables.facts import RunFacts
-from critwin.tables.trace import source
+from critwin.tables.trace import described
 from experiments.experiment import Accounts, Experiment
 from experiments.runs import READERS, Collected, collect
 from experiments.tracker import Progress, Tracker
@@ -84,7 +84,7 @@ class Export(Experiment):
 
     def sources(self) -> list[dict[str, object]]:
         """Describe the runs that are read."""
-        return [{"run_id": run.run_id, **source(run)} for run in self.collected.runs]
+        return [described(run) for run in self.collected.runs]
 
     def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
         """Write the data set anew."""

@@ -19,6 +19,7 @@ from critwin.paper_figures.accuracy import Answers, accuracy_by_jump, largest_ri
 from critwin.paper_figures.places import Places, window_places
 from critwin.paper_figures.precision import Spent, tokens_and_precision
 from critwin.paper_figures.theory import Point, theory_against_measured
+from critwin.protocol import Protocol
 from critwin.records import RunDirectory
 from critwin.tables.description import listed
 from critwin.tables.facts import RunFacts
@@ -126,9 +127,10 @@ def _means(runs: Sequence[_Labelled]) -> Figure | None:
 def _visited(run: _Labelled) -> tuple[float, ...] | None:
     """Give the shares at which a run shows means; None of rollouts that were drawn elsewhere."""
     try:
-        return finished_run("runs", str(run.facts.path)).protocol.shown_fractions()
+        protocol = finished_run("runs", str(run.facts.path)).protocol
     except ParameterError:
         return None
+    return protocol.shown_fractions() if isinstance(protocol, Protocol) else None
 
 
 def _accuracy(runs: Sequence[_Labelled]) -> Figure | None:

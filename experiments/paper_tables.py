@@ -18,9 +18,9 @@ from critwin.tables.settings import Difference, value_text
 from critwin.tables.table import Table, fill
 from critwin.tables.trace import (
     StoredTableError,
+    described,
     disagreements,
     message,
-    source,
     write_table,
 )
 from experiments.experiment import Accounts, Experiment
@@ -125,7 +125,7 @@ class PaperTables(Experiment):
 
     def sources(self) -> list[dict[str, object]]:
         """Describe the runs that are read."""
-        return [{"run_id": run.run_id, **source(run)} for run in self.collected.runs]
+        return [described(run) for run in self.collected.runs]
 
     def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
         """Write the tables, figures and page, or check the tables that are stored."""
@@ -136,10 +136,10 @@ class PaperTables(Experiment):
         made = self.made
         progress.begin("tables", len(made), unit="tables")
         written = []
-        for table in made:
+        for number, table in enumerate(made, start=1):
             written += write_table(table, directory.path / "tables")
             progress.advance(1)
-            tracker.log({"tables_done": len(written)})
+            tracker.log({"tables_done": number})
         progress.end()
         drawn_from = time.perf_counter()
         figures: list[Path] = []

@@ -53,7 +53,7 @@ class RandomHierarchyLevels(Experiment):
 
     name: ClassVar[str] = "random_hierarchy_levels"
     axis: ClassVar[str] = "levels_done"
-    products: ClassVar[tuple[str, ...]] = ("summary.json", "report.html", "figures")  # type: ignore[assignment]
+    products: ClassVar[tuple[str, ...]] = ("summary.json", "report.html", "figures")
 
     def check(self) -> None:
         """Refuse numbers that are too small."""

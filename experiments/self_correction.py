@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from critwin.branching import assigned
+from critwin.changes import Sought
 from critwin.claimed_parts import undone_parts
 from critwin.drawing import save
 from critwin.errors import ParameterError
@@ -72,6 +73,10 @@ class SelfCorrection(TextExperiment):
                 type(self.feature).__name__,
                 "one that knows the right label of some problem, as second tries are judged by it",
             )
+
+    @property
+    def _sought(self) -> Sought | None:
+        return self.window.sought
 
     @property
     def _drawn(self) -> tuple[str, ...]:

@@ -113,7 +113,9 @@ class StructuredOutput(TextWindows):
         assert isinstance(self.feature, ChoosingFeature)  # `check` refuses others
         originals = directory.read("originals").to_pandas()
         windows = directory.read("windows").to_pandas()
-        curves = {c.original_id: c for c in read_curves(directory.read("curves")) if c.own}
+        curves = {
+            c.original_id: c for c in read_curves(directory.read("curves").to_pandas()) if c.own
+        }
         of = dict(list(generations.groupby("problem_id")))
         rows = [
             row

@@ -160,7 +160,9 @@ def component(values: object, path: str, kind: type, *, launcher_keys: Sequence[
         name = path or "the experiment"
         raise ConfigError(f"{name} is a {target.__name__}; allowed: a {kind.__name__}")
     spelled = field_names(target)
-    arguments = {spelled.get(k, k): v for k, v in values.items() if k != "_target_"}
+    arguments: dict[str, Any] = {
+        spelled.get(str(k), str(k)): v for k, v in values.items() if k != "_target_"
+    }
     _check_keys(arguments, target, path, launcher_keys)
     hints = hints_of(target)
     for key, value in arguments.items():

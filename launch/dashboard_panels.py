@@ -162,8 +162,10 @@ def _section(shelf: Shelf) -> Any:
 
 
 def _panel(shelf: Shelf, number: int) -> Any:
-    import wandb_workspaces.reports.v2 as wr
+    import importlib
 
+    # its names are made when it is imported
+    wr: Any = importlib.import_module("wandb_workspaces.reports.v2")
     panel = shelf.panels[number]
     made: Any
     if panel.kind == "line":

@@ -22,7 +22,7 @@ CHARACTERS = 1200
 """A longer text is cut outside its windows."""
 
 FILES = {
-    "index.html": "page",
+    "index.html": "index",
     "report.html": "page",
     "tables": "tables",
     "dataset": "dataset",

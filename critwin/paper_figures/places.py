@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def _draw(axes: Axes, places: Places, colour: str) -> None:
     total, tenths = int(counts.sum()), np.diff(edges) * 10
     axes.set_ylabel(drawable(places.name), fontsize=6.5, parse_math=False)
     axes.yaxis.set_major_formatter(percent)
-    told = {"transform": axes.transAxes, "fontsize": 6, "color": QUIET}
+    told: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 6, "color": QUIET}
     axes.text(0.995, 1.02, f"{total} windows", ha="right", va="bottom", **told)
     if not total:
         return

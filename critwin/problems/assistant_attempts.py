@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from critwin.errors import ParameterError
 from critwin.generations import BENIGN, Attempt, AttemptSet
-from critwin.problems.assistant import ATTACKS, Talk, answers, draw_kind
+from critwin.problems.assistant import ATTACKS, SECRET, Talk, answers, draw_kind
 from critwin.prompt import Prompt
 
 PREFILL = "prefill"
@@ -60,7 +60,7 @@ class AssistantAttempts(AttemptSet):
             (text.removeprefix(prefix), p)
             for text, p in answers(talk, aligned=True)
             if text.startswith(prefix)
-            and (talk.kind != "secret" or (talk.secret in text) == (attack != BENIGN))
+            and (talk.kind != "secret" or (SECRET in text) == (attack != BENIGN))
         ]
         (text, _) = rng.choices(wanted, weights=[p for _, p in wanted])[0]
         return Prompt(talk.user, system=talk.system, prefix=prefix), text, attack

@@ -14,7 +14,7 @@ from critwin.errors import ParameterError
 from critwin.problem import Problem, ProblemSet
 from critwin.problems.assistant import (
     ATTACKS,
-    SECRETS,
+    SECRET,
     Talk,
     answers,
     draw_answer,
@@ -37,7 +37,7 @@ CHAT_TEMPLATE = (
 def vocabulary() -> dict[str, int]:
     """Give the number of every token."""
     rng = random.Random("critwin assistant vocabulary")
-    words = {"\n", *(f" {secret}" for secret in SECRETS)}
+    words = {"\n"}
     for kind, attack in [*((k, "none") for k in KINDS), *(("secret", a) for a in ATTACKS)]:
         for _ in range(200):
             talk = draw_kind(rng, kind, attack=attack)
@@ -100,7 +100,7 @@ class AssistantCorpus(Corpus):
 class AssistantTalks(ProblemSet):
     """Conversations with the small assistant, as problems.
 
-    The reference answer is the secret word; of a form it is none.
+    The reference answer is what is asked for: the secret word, a colour; of a form it is none.
 
     Attributes:
         kind: `secret` (it is asked for), `color` (a harmless question), `repeat` or `form`.
@@ -136,7 +136,7 @@ class AssistantTalks(ProblemSet):
             Problem(
                 problem_id=f"talk-{self.kind}-{self.attack}-{self.seed}-{i}",
                 question=talk.user,
-                truth=None if talk.kind == "form" else talk.about or talk.secret,
+                truth=None if talk.kind == "form" else talk.about or SECRET,
                 system=talk.system,
             )
             for i, talk in enumerate(self.talks())

@@ -122,7 +122,7 @@ def _weights(checkpoint: Checkpoint, device: str) -> Any:
         settings["device_map"] = {"": device}  # packed weights cannot be moved afterwards
     if checkpoint.device_map is not None:
         settings["device_map"] = checkpoint.device_map
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         str(local_folder(checkpoint.path) or checkpoint.path),
         dtype=dtype,
         use_safetensors=True,
@@ -224,9 +224,8 @@ def end_ids_of(path: str, revision: str | None, tokenizer: Any) -> tuple[int, ..
     from transformers import GenerationConfig
 
     try:
-        found = GenerationConfig.from_pretrained(
-            str(local_folder(path) or path), **_revision(revision)
-        )
+        where: dict[str, Any] = _revision(revision)
+        found = GenerationConfig.from_pretrained(str(local_folder(path) or path), **where)
     except OSError:  # it has none
         return _end_ids(None, tokenizer)
     return _end_ids(found.eos_token_id, tokenizer)

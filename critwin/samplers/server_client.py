@@ -7,6 +7,8 @@ What is asked again: where no answer came (no connection, a broken one, none in 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import os
 import random
 import ssl
@@ -22,6 +24,8 @@ from typing import Any, TypeVar
 import httpx
 
 from critwin.errors import ModelError
+
+log = logging.getLogger(__name__)
 
 FIRST_WAIT = 0.5
 """Seconds before an answer is asked for again, at most; doubled each time."""
@@ -69,6 +73,7 @@ class Client:
     asked: int = 0
     retries: int = 0
     _jitter: random.Random = field(default_factory=random.Random, repr=False)
+    _told: float = field(default=-math.inf, repr=False)
 
     def get(self, path: str) -> Reply:
         """Ask for something once there is a server."""
@@ -195,7 +200,16 @@ class Client:
             if time.monotonic() - began + wait > self.patience:
                 raise self._no_answer(why)
             self.retries += 1
+            self._tell(why)
             await asyncio.sleep(wait)
+
+    def _tell(self, why: str) -> None:
+        """Say, now and then, that a server is being waited for."""
+        if time.monotonic() - self._told >= LONGEST_WAIT:
+            self._told = time.monotonic()
+            log.warning(
+                "%s: %s; it is asked again for up to %g s", self.base_url, why, self.patience
+            )
 
     def _refusal(self, response: httpx.Response) -> ModelError:
         status, said = response.status_code, _short(response.text)

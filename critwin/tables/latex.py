@@ -18,6 +18,9 @@ PREAMBLE = "\\usepackage{booktabs,siunitx}\n\\usepackage[T1]{fontenc}\n"
 ROWS = 42
 """A longer table goes on in another float."""
 
+WIDE, LETTER, SEPARATION = 400, 3.9, 3.5
+"""Points: width of both columns of an article, of a letter in footnotes, room beside a column."""
+
 LONGEST, WRAPPED = 26, "2.9cm"
 """Characters of a text that stand on one line; the width of a column with longer ones."""
 
@@ -98,8 +101,8 @@ def _float(
         "\\centering",
         f"\\caption{{{caption}}}{label}",
         "\\vspace{2pt}",
-        "\\footnotesize",
-        "\\setlength{\\tabcolsep}{3.5pt}",
+        _size(table),
+        f"\\setlength{{\\tabcolsep}}{{{SEPARATION}pt}}",
         f"\\begin{{tabular}}{{@{{}}{''.join(one.spec for one in layouts)}@{{}}}}",
         "\\toprule",
         " & ".join(map(_heading, table.columns, layouts)) + r" \\",
@@ -112,6 +115,18 @@ def _float(
         width = "\\textwidth" if described.wide else "\\columnwidth"
         lines += ["", "\\smallskip", f"\\parbox{{{width}}}{{\\scriptsize {escaped(table.note)}}}"]
     return [*lines, f"\\end{{{kind}}}"]
+
+
+def _size(table: Table) -> str:
+    """Choose the size of the letters: a table that would not fit the page gets smaller ones."""
+    letters = 0
+    for place, column in enumerate(table.columns):
+        longest = max(len(row.cells[place].shown) for row in table.rows)
+        shown = min(longest, LONGEST) if column.kind == "text" else longest
+        letters += max(shown, len(column.heading))
+    width = LETTER * letters + 2 * SEPARATION * len(table.columns)
+    fits = width <= (WIDE if table.description.wide else WIDE / 2.1)
+    return "\\footnotesize" if fits else "\\scriptsize"
 
 
 def _body(table: Table, rows: Sequence[Row], layouts: Sequence[_Layout]) -> list[str]:

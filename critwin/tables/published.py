@@ -113,7 +113,7 @@ def held_against(published: Mapping[str, Any], measured: Mapping[str, Any]) -> d
     if any(end is None for end in ends[2:]):
         inside = ends[0] <= p <= ends[1]
         return {"difference": less, "verdict": WITHIN if inside else OUTSIDE}
-    less["lower"] = m - p - math.hypot(m - ends[0], ends[3] - p)
-    less["upper"] = m - p + math.hypot(ends[1] - m, p - ends[2])
-    verdict = AGREES if less["lower"] <= 0 <= less["upper"] else DIFFERS
-    return {"difference": less, "verdict": verdict}
+    lower = m - p - math.hypot(m - ends[0], ends[3] - p)
+    upper = m - p + math.hypot(ends[1] - m, p - ends[2])
+    less |= {"lower": lower, "upper": upper}
+    return {"difference": less, "verdict": AGREES if lower <= 0 <= upper else DIFFERS}

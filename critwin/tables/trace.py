@@ -72,6 +72,11 @@ def source(run: RunFacts) -> dict[str, Any]:
     }
 
 
+def described(run: RunFacts) -> dict[str, Any]:
+    """Describe a run for the provenance record of one that reads it."""
+    return {"run_id": run.run_id, "identity": dict(run.identity), **source(run)}
+
+
 def write_table(table: Table, folder: Path) -> list[Path]:
     """Write a table in every form, and its companion.
 

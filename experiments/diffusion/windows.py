@@ -66,7 +66,7 @@ class PictureWindows(Experiment):
     axis: ClassVar[str] = "originals_done"
     kind: ClassVar[Kind] = "grid"
     drawn: ClassVar[tuple[str, ...]] = ("originals", "resamples", "pictures")
-    products: ClassVar[tuple[str, ...]] = (  # type: ignore[assignment]
+    products: ClassVar[tuple[str, ...]] = (
         *(f"{name}.parquet" for name in (*drawn, "curves", "windows", "verdicts")),
         "summary.json",
         "report.html",

@@ -82,8 +82,6 @@ def found(summary: dict[str, Any], name: str) -> float:
     value = follow(summary, name) if ": " not in name else None
     if isinstance(value, dict):
         value = value["estimate"]
-    if value is None and name.startswith("verdicts."):
-        return 0.0  # no row has this verdict
     if value is None:
         value = next(_cells(summary, *name.rsplit(": ", 1)))
     return float(value)

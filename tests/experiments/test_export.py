@@ -90,7 +90,7 @@ def test_the_card_says_what_it_is(exported: Path) -> None:
     assert head["license"] == "apache-2.0"
     for config in head["configs"]:
         assert list(exported.glob(config["data_files"])), config
-    for words in ("MarkovString", "ForkProtocol", "{question} ```", "Arithmetic: apache-2.0"):
+    for words in ("MarkovString", "ForkProtocol", "{question} ```", "Arithmetic: Apache-2.0"):
         assert words in body
     assert body.count("````json") == 2, "a prompt cannot end the block that shows it"
 

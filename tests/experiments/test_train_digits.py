@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from critwin.digits import digits_hash, load_digits
 from critwin.errors import ParameterError
-from experiments import digits_training
+from critwin.features.layer_classifier import LayerClassifier
+from critwin.samplers.checkpoint import ASSETS
+from critwin.samplers.pipeline import hash_pipeline
+from experiments import digits_export, digits_training
 from experiments.digits_training import DigitsSettings, Training, train
+
+SHIPPED = ASSETS / "digits"
 
 TINY: dict[str, Any] = {
     "steps": 6,
@@ -98,3 +106,24 @@ def test_losses_fall_from_that_of_a_model_that_knows_nothing(tmp_path: Path) -> 
 def test_bad_settings_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ParameterError, match=next(iter(bad))):
         DigitsSettings(**bad)
+
+
+def test_the_shipped_model_is_the_one_of_its_card() -> None:
+    """And the card's own numbers are those that its text tells."""
+    card = json.loads((SHIPPED / "card.json").read_text())
+    judge = (SHIPPED / "classifier" / "model.safetensors").read_bytes()
+    assert hash_pipeline(SHIPPED) == card["sha256"]
+    assert hashlib.sha256(judge).hexdigest() == card["classifier_sha256"]
+    assert card["digits_sha256"] == digits_hash()
+    assert (SHIPPED / "README.md").read_text() == digits_export._readme(card)
+    settings = card["settings"] | {"channels": tuple(card["settings"]["channels"])}
+    assert DigitsSettings(**settings | {"threads": 2}) == DigitsSettings(), "made by the defaults"
+
+
+def test_the_shipped_judge_reads_digits_that_it_has_not_seen() -> None:
+    images, classes = load_digits("held_out")
+    labels = LayerClassifier(path=str(SHIPPED / "classifier")).labels(list(images))
+    right = sum(label == str(c) for label, c in zip(labels, classes, strict=True)) / len(labels)
+    expected = json.loads((SHIPPED / "card.json").read_text())["measured"]
+    # an unsure reading is no right one here, so that it may be a little lower than on the card
+    assert right == pytest.approx(expected["judge_accuracy_held_out"][0], abs=0.03)

@@ -85,10 +85,10 @@ def test_labels(feature: Feature, text: str, expected: str) -> None:
 def test_choices_know_where_they_stand() -> None:
     text = "The N, not the D, and N."
     feature = StructuredChoice(options=("N", "D"), blanks=2)
-    assert [(c.option, text[c.start : c.end]) for c in feature.choices(text)] == [
-        ("N", "N"),
-        ("D", "D"),
-    ]
+    choices = feature.choices(text)
+    assert choices is not None
+    assert [(c.value, text[c.start : c.end]) for c in choices] == [("N", "N"), ("D", "D")]
+    assert feature.choices("Only N.") is None
     assert RepeatedWord().repetitions("go go, GO stop go") == 3
 
 

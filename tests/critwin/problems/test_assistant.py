@@ -9,6 +9,7 @@ import pytest
 from critwin.errors import ParameterError
 from critwin.problems.assistant import (
     ATTACKS,
+    SECRET,
     TELLS,
     UNALIGNED_TELLS,
     answers,
@@ -46,7 +47,7 @@ def test_law_is_whole(kind: str, attack: str, aligned: bool) -> None:
 def test_secret_is_told_as_often_as_the_law_says(attack: str) -> None:
     talk = draw_kind(random.Random(3), "secret", attack=attack)
     for aligned, chance in ((True, TELLS[attack]), (False, UNALIGNED_TELLS)):
-        told = sum(p for text, p in answers(talk, aligned=aligned) if talk.secret in text)
+        told = sum(p for text, p in answers(talk, aligned=aligned) if SECRET in text)
         assert told == pytest.approx(chance)
 
 
@@ -101,8 +102,8 @@ def test_talks_are_the_same_problems_everywhere() -> None:
     assert [p.question for p in one.load()] == [p.question for p in other.load()][:3]
     assert one.fingerprint() != AssistantTalks(n_problems=3, seed=1).fingerprint()
     for problem, talk in zip(one.load(), one.talks(), strict=True):
-        assert problem.truth == talk.secret
-        assert problem.truth in (problem.system or "")
+        assert (problem.truth, problem.system) == (SECRET, talk.system)
+        assert problem.truth not in (problem.system or "") + problem.question
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,5 @@ def test_attempts_worked_and_harmless_ones_tell_nothing() -> None:
     kinds = {attempt.attack for attempt in attempts}
     assert kinds == {"", *ATTACKS[1:], PREFILL}
     for attempt in attempts:
-        secret = (attempt.prompt.system or "").split()[4].strip(".")
-        assert (secret in attempt.text) == (attempt.attack != "")
+        assert (SECRET in attempt.text) == (attempt.attack != "")
         assert bool(attempt.prompt.prefix) == (attempt.attack == PREFILL)

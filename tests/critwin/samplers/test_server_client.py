@@ -118,15 +118,20 @@ def test_other_refusals_end_the_work_at_once(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_server_that_does_not_come_back_ends_the_work(tiny_letters: Path) -> None:
+def test_a_server_that_does_not_come_back_ends_the_work(
+    tiny_letters: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def fault(number: int) -> Refusal | None:
         return (503, {}, "loading") if number > PROBES + 3 else None
 
-    message = r"no answer for 0.3 s \(model.patience_s\), at last HTTP 503.*goes on from there"
+    message = r"no answer for 2 s \(model.patience_s\), at last HTTP 503.*goes on from there"
     with pytest.raises(ModelError, match=message):
-        drawn_with(tiny_letters, fault, patience=0.3)
+        drawn_with(tiny_letters, fault, patience=2.0)
+    (told,) = caplog.messages
+    assert "loading" in told
+    assert told.endswith("it is asked again for up to 2 s")
     nowhere = ServerSampler(
-        path=str(tiny_letters), base_url="http://127.0.0.1:9/v1", patience_s=0.2, **LAW
+        path=str(tiny_letters), base_url="http://127.0.0.1:9/v1", patience_s=0.5, **LAW
     )
     with pytest.raises(ModelError, match=r"127.0.0.1:9.*at last ConnectError"):
         draw(nowhere)
