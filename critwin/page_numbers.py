@@ -32,7 +32,9 @@ def numbers_section(
     """
     headline: Sequence[Mapping[str, Any]] = summary.get("headline") or []
     tables = [*([_headline(headline)] if headline else []), *map(_table, summary.get("tables", []))]
-    notes = "".join(f"<li>{escaped(note)}</li>" for note in summary.get("notes", []))
+    told = any(table["title"] == "Notes" for table in summary.get("tables", []))
+    listed = [] if told else summary.get("notes", [])
+    notes = "".join(f"<li>{escaped(note)}</li>" for note in listed)
     folds = {
         "All numbers": "\n".join(tables) + (f"<ul>{notes}</ul>" if notes else ""),
         "Figures": figures(run / "figures"),
