@@ -36,6 +36,9 @@ PANELS = 6
 EQUALITIES = ("agrees", "differs")
 """Verdicts of rows whose theory is a value, not a bound."""
 
+BOUNDS = ("the paper's", "labels'")
+"""How the names of rows begin whose theory is a bound, even where it does not hold."""
+
 SAME = ("model", "dataset", "prompt", "originals_per_problem", "seed")
 """What two runs share that studied the same originals."""
 
@@ -172,6 +175,8 @@ def _theory(runs: Sequence[RunFacts]) -> Figure | None:
         for row in listed(run.summary.get("tables")):
             ends = [row.get(key) for key in ("theory", "lower", "upper")]
             if row.get("verdict") not in EQUALITIES or any(end is None for end in ends):
+                continue
+            if str(row["quantity"]).startswith(BOUNDS):
                 continue
             kind = times if str(row["quantity"]).startswith("T_") else others
             point = (float(ends[0]), row.get("measured"), float(ends[1]), float(ends[2]))

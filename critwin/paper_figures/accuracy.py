@@ -103,7 +103,7 @@ def accuracy_by_jump(runs: Sequence[Answers]) -> Figure:
         axes.yaxis.set_major_formatter(percent)
         axes.grid(visible=False, axis="x")
         figure.legend(loc="outside upper right", ncols=4, handlelength=1.5, columnspacing=1.0)
-        note = "by largest rise; error bars: 95 % over problems; numbers: answers"
+        note = "by largest rise; bars: 95 %; numbers: answers"
         axes.set_title(note, color=QUIET, fontsize=6.5)
     return figure
 
