@@ -118,7 +118,7 @@ def test_the_same_feature_gives_the_same_bytes(
 
 
 def test_windows_are_no_aim_where_the_rule_certifies_none() -> None:
-    with pytest.raises(ParameterError, match="sampler.aim is 'windows'; allowed: curve"):
+    with pytest.raises(ParameterError, match=r"sampler\.aim is 'windows'; allowed: curve"):
         measuring(PROTOCOLS["aimed"], FinalWord()).check()
 
 
