@@ -34,11 +34,11 @@ demos: $(READY) ## each experiment's demo form, from the command line
 
 .PHONY: faults
 faults: $(READY) ## kills and restarts; on SLURM too where one answers (.ci/slurm start)
-	$(PYTEST) -m "faults and not gpu and not hub"
+	$(PYTEST) --dist loadgroup -m "faults and not gpu and not hub"
 
 .PHONY: faults-long
-faults-long: $(READY) ## a sweep under 60 faults at random times, and the embedded model's (an hour)
-	CRITWIN_FAULTS=60 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults/test_sweep_under_faults.py -m faults
+faults-long: $(READY) ## the same with 60 faults for each sweep, and the embedded model's sweeps (long)
+	CRITWIN_FAULTS=60 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults -m "faults and not gpu and not hub"
 
 .PHONY: check
 check: $(READY) ## lint, format and types

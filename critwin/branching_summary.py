@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from critwin.branching import ARMS, WAYS
-from critwin.drawing import DOUBLE, QUIET, drawing, percent
+from critwin.drawing import BLUE, DOUBLE, ORANGE, QUIET, drawing, percent
 from critwin.statistics import Interval, clustered_difference, clustered_share, plain
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ PLACES = {
     "start": "from the start",
     "start paid": "from the start, finding's tokens too",
 }
-STYLES = {"windows": ("#0072B2", "-o"), "open": ("#C24E00", "--s"), "start": ("0.25", ":^")}
+STYLES = {"windows": (BLUE, "-o"), "open": (ORANGE, "--s"), "start": ("0.25", ":^")}
 
 
 def right(votes: pd.DataFrame, way: str, arm: str, budget: float) -> Interval | None:

@@ -10,14 +10,14 @@ import pandas as pd
 
 from critwin.budget_summary import kinds_of, share
 from critwin.budget_tables import AT, NATS, THRESHOLDS, TOKENS
-from critwin.drawing import DOUBLE, QUIET, drawing, percent
+from critwin.drawing import BLUE, DOUBLE, ORANGE, QUIET, drawing, percent
 from critwin.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#0072B2", "#C24E00", "0.45"
+GREY = "0.45"
 
 
 def uncertainty_figure(shares: pd.DataFrame) -> Figure:

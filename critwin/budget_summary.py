@@ -62,9 +62,19 @@ def share(shares: pd.DataFrame, **key: Any) -> Interval | None:
     return weighted_share(*_counted(shares, key))
 
 
-def share_difference(shares: pd.DataFrame, first: Key, second: Key) -> Interval | None:
-    """Give one share less another over the problems that have both."""
-    one, other = _counted(shares, first), _counted(shares, second)
+def share_difference(
+    shares: pd.DataFrame, first: Key, second: Key, *, subtracted: pd.DataFrame | None = None
+) -> Interval | None:
+    """Give one share less another over the problems that have both.
+
+    Args:
+        shares: The shares table of the first; of the second, too, without `subtracted`.
+        first: What is selected, as for `select`.
+        second: What is selected for the share that is subtracted.
+        subtracted: The shares table of the second: another run on the same problems.
+    """
+    one = _counted(shares, first)
+    other = _counted(shares if subtracted is None else subtracted, second)
     common = one[0].index.intersection(other[0].index)
     if common.empty:
         return None
@@ -102,16 +112,27 @@ def totals(shares: pd.DataFrame, originals: pd.DataFrame) -> dict[str, Interval 
         1 - sum P(a)^2, by pairs of originals, which no fork enters; difference: the first less the
         second, paired.
     """
-    spent = select(shares)
-    labels = originals.groupby("problem_id")["label"].apply(list)
-    pairs = labels.map(collision_free).loc[spent.index]
-    n = spent["originals"]
-    hits = (spent["first"] + spent["second"]) / 2 * n
+    counted = counted_totals(shares, originals)
+    n = counted["originals"]
+    hits, pairs = counted["sum"] * n, counted["uncertainty"] * n
     return {
         "sum": clustered_share(hits, n),
-        "uncertainty": clustered_share(pairs * n, n),
-        "difference": clustered_difference(hits, n, pairs * n, n),
+        "uncertainty": clustered_share(pairs, n),
+        "difference": clustered_difference(hits, n, pairs, n),
     }
+
+
+def counted_totals(shares: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
+    """Give what `totals` is made of by problem_id: columns sum, uncertainty, originals."""
+    spent = select(shares)
+    labels = originals.groupby("problem_id")["label"].apply(list)
+    return pd.DataFrame(
+        {
+            "sum": (spent["first"] + spent["second"]) / 2,
+            "uncertainty": labels.map(collision_free).loc[spent.index],
+            "originals": spent["originals"],
+        }
+    )
 
 
 def summarise_budget(

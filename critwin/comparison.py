@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from critwin.drawing import DOUBLE, QUIET, drawing, percent
+from critwin.drawing import BLUE, DOUBLE, QUIET, drawing, percent
 from critwin.feature import UNSCORED
 from critwin.fork_expectation import leave_mass
 from critwin.means import clustered_mean, clustered_mean_difference
@@ -59,6 +59,23 @@ class Measure:
     of: Callable[[RunTables], pd.Series[float]]
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A quantity of several runs.
+
+    Attributes:
+        name: What it is called.
+        note: What it is, in a few words.
+        found: Its value in each run; None where a run has none.
+        less: The value of each later run less that of the first, paired over problems.
+    """
+
+    name: str
+    note: str
+    found: Sequence[Interval | None]
+    less: Sequence[Interval | None]
+
+
 def _by_original(run: RunTables, values: pd.Series[float]) -> pd.Series[float]:
     return values.reindex(run.originals["original_id"]).astype(float)
 
@@ -88,22 +105,35 @@ def _middle(run: RunTables, share: bool) -> pd.Series[float]:
     return _by_original(run, middle.groupby(rising["original_id"]).mean())
 
 
-def _own(run: RunTables) -> pd.DataFrame:
-    own = run.curves[run.curves["own"].astype(bool) & (run.curves["label"] != UNSCORED)]
+def _own(curves: pd.DataFrame) -> pd.DataFrame:
+    own = curves[curves["own"].astype(bool) & (curves["label"] != UNSCORED)]
     # a run may hold curves by forks beside those of a grid
     return own[own["estimator"] == ("forks" if (own["estimator"] == "forks").any() else "grid")]
 
 
 def _at_start(run: RunTables) -> pd.Series[float]:
-    own = _own(run)
+    own = _own(run.curves)
     return _by_original(run, own[own["position"] == 0].set_index("original_id")["agreement"])
 
 
 def _half_width(run: RunTables) -> pd.Series[float]:
-    own = _own(run)
+    return _by_original(run, own_half_widths(run.curves))
+
+
+def own_half_widths(curves: pd.DataFrame) -> pd.Series[float]:
+    """Give the mean half-width of the own label's intervals over the positions visited.
+
+    Args:
+        curves: The curves table.
+
+    Returns:
+        By original_id, scored originals alone.
+    """
+    own = _own(curves)
     own = own[own["kept"] < 1]
     half = (own["upper"] - own["lower"]) / 2
-    return _by_original(run, half.groupby(own["original_id"]).mean())
+    widths: pd.Series[float] = half.groupby(own["original_id"]).mean()
+    return widths
 
 
 def _leave_mass(run: RunTables) -> pd.Series[float]:
@@ -173,27 +203,39 @@ def compare(runs: Sequence[RunTables]) -> dict[str, Any]:
         measures: per measure that some run has, each run's estimate and each later run less the
         first, paired over problems; headline; tables. Fit for JSON.
     """
-    rows: list[dict[str, Any]] = []
+    compared = []
     for measure in MEASURES:
         found = [estimate(run, measure) for run in runs]
-        if not any(found):
-            continue
-        less = [difference(run, runs[0], measure) for run in runs[1:]]
-        rows.append(
-            {
-                "name": measure.name,
-                "note": measure.note,
-                "runs": {r.name: _fit(v) for r, v in zip(runs, found, strict=True)},
-                "less_first": {r.name: _fit(v) for r, v in zip(runs[1:], less, strict=True)},
-            }
-        )
-    last = runs[-1].name
+        if any(found):
+            less = [difference(run, runs[0], measure) for run in runs[1:]]
+            compared.append(Compared(measure.name, measure.note, found, less))
+    return comparison_summary([run.name for run in runs], compared)
+
+
+def comparison_summary(names: Sequence[str], compared: Sequence[Compared]) -> dict[str, Any]:
+    """Put what was compared into measures, headline and tables; fit for JSON.
+
+    Args:
+        names: The runs, the first being what the others are held against.
+        compared: What was compared.
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            "name": row.name,
+            "note": row.note,
+            "runs": {name: _fit(v) for name, v in zip(names, row.found, strict=True)},
+            "less_first": {name: _fit(v) for name, v in zip(names[1:], row.less, strict=True)},
+        }
+        for row in compared
+    ]
+    last = names[-1]
     headline = [
-        {"name": f"{row['name']}: {last} less {runs[0].name}", **row["less_first"][last]}
+        {"name": f"{row['name'].strip()}: {last} less {names[0]}", **row["less_first"][last]}
         | {"note": f"paired; {row['note']}" if row["note"] else "paired"}
         for row in rows
+        if row["less_first"][last]["estimate"] is not None
     ]
-    return {"measures": rows, "headline": headline, "tables": [_table(runs, rows)]}
+    return {"measures": rows, "headline": headline, "tables": [_table(names, rows)]}
 
 
 def same_problems(first: Sequence[Problem], other: Sequence[Problem]) -> str | None:
@@ -236,16 +278,20 @@ def comparison_figure(
                 axes.yaxis.set_major_formatter(percent)
             else:
                 axes.set_ylim(bottom=0)
-            if at is None:
-                names = [run.name for run in runs]
-                turn = 30 if max(map(len, names)) > 4 else 0
-                axes.set_xticks(
-                    range(len(runs)), names, rotation=turn, ha="right" if turn else "center"
-                )
-                axes.set_xlim(-0.5, len(runs) - 0.5)
-            else:
-                axes.set_xlabel(axis)
+            name_runs(axes, [run.name for run in runs], at=at, axis=axis)
     return figure
+
+
+def name_runs(
+    axes: Axes, names: Sequence[str], *, at: Sequence[float] | None = None, axis: str = ""
+) -> None:
+    """Write the runs below an axis: what their numbers are, or their names."""
+    if at is not None:
+        axes.set_xlabel(axis)
+        return
+    turn = 30 if max(map(len, names)) > 4 else 0
+    axes.set_xticks(range(len(names)), names, rotation=turn, ha="right" if turn else "center")
+    axes.set_xlim(-0.5, len(names) - 0.5)
 
 
 SHOWN = ("accuracy", "answers with a window", "agreement with nothing kept", "choices, H")
@@ -253,7 +299,7 @@ SHOWN = ("accuracy", "answers with a window", "agreement with nothing kept", "ch
 
 def _draw(axes: Axes, found: Sequence[Interval | None], at: Sequence[float]) -> None:
     there = [(x, v) for x, v in zip(at, found, strict=True) if v is not None]
-    axes.plot([x for x, _ in there], [v.estimate for _, v in there], "-o", color="#0072B2")
+    axes.plot([x for x, _ in there], [v.estimate for _, v in there], "-o", color=BLUE)
     for x, value in there:
         if math.isfinite(value.lower):
             axes.plot([x, x], [value.lower, value.upper], color="0.3", linewidth=0.8)
@@ -265,15 +311,15 @@ def _fit(interval: Interval | None) -> dict[str, Any]:
     return {**values} if finite or interval is None else {**values, "lower": None, "upper": None}
 
 
-def _table(runs: Sequence[RunTables], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    columns = ["quantity", "run", "estimate", "95 %", f"less {runs[0].name}", "95 %", "problems"]
+def _table(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    columns = ["quantity", "run", "estimate", "95 %", f"less {names[0]}", "95 %", "problems"]
     cells = []
     for row in rows:
-        for i, run in enumerate(runs):
-            own, less = row["runs"][run.name], row["less_first"].get(run.name)
+        for i, run in enumerate(names):
+            own, less = row["runs"][run], row["less_first"].get(run)
             ends = (None, "") if less is None else (less["estimate"], _ends(less))
             name = str(row["name"]) if i == 0 else ""
-            cells.append([name, run.name, own["estimate"], _ends(own), *ends, own["problems"]])
+            cells.append([name, run, own["estimate"], _ends(own), *ends, own["problems"]])
     return {"title": "Comparison, paired by problem", "columns": columns, "rows": cells}
 
 

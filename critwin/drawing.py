@@ -42,6 +42,16 @@ STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
 }
 
+BLUE, ORANGE, GREEN, PINK = "#0072B2", "#C24E00", "#009E73", "#CC79A7"
+SKY, OLIVE, YELLOW, PURPLE = "#56B4E9", "#8C6D00", "#F6CF71", "#7B4FA3"
+"""Colours that colour-blind readers tell apart, and that differ in grey; never the only sign."""
+
+SERIES: tuple[tuple[str, str, str], ...] = (
+    *((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":", "D")),
+    *((SKY, "-", "v"), (OLIVE, "--", "P"), (PINK, "-.", "X"), ("0.45", ":", "*")),
+)
+"""Colour, line and mark of the first, second, ... of several things drawn on one pair of axes."""
+
 QUIET = "0.35"
 """Grey of notes and labels that are not data."""
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from critwin.curve import Curve, read_curves
-from critwin.drawing import QUIET, SINGLE, drawing, percent, save
+from critwin.drawing import BLUE, ORANGE, QUIET, SINGLE, drawing, percent, save
 from critwin.plateau_figure import plateaus, with_plateaus
 from critwin.records import RunDirectory
 from critwin.statistics import Interval, clustered_share
@@ -37,11 +37,11 @@ class _Group:
 
 
 GROUPS = (
-    _Group("right", True, "#0072B2", "-", "o", ""),
-    _Group("wrong", False, "#C24E00", "--", "s", "/////"),
+    _Group("right", True, BLUE, "-", "o", ""),
+    _Group("wrong", False, ORANGE, "--", "s", "/////"),
 )
 
-ALL = _Group("all", None, "#0072B2", "-", "o", "")
+ALL = _Group("all", None, BLUE, "-", "o", "")
 """What is drawn where no original is right or wrong."""
 
 # Room that a name of two lines takes in a single-column figure, in units of the axes.
@@ -61,28 +61,34 @@ def mean_curves(
     Returns:
         Single-column figure; bands are 95 % intervals over problems at each fraction.
     """
-    own = {curve.original_id: curve for curve in curves if curve.own}
     with drawing(SINGLE, 2.5) as figure:
-        axes = figure.add_subplot()
-        drawn = []
-        for group in _groups(originals):
-            members = _members(originals, group, own)
-            if len(members):
-                means = [_mean_at(fraction, members, own) for fraction in visited]
-                _draw_mean(axes, group, visited, means)
-                drawn.append((group, members, means))
-        _name_means(axes, visited, drawn)
-        axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xticks=np.linspace(0, 1, 6))
-        axes.set_xlabel("share of the answer that is kept")
-        axes.set_ylabel("resamples that agree with it")
-        axes.yaxis.set_major_formatter(percent)
-        axes.set_title("mean; bands: 95 % over problems", color=QUIET, fontsize=6.5)
-        if drawn:
-            of = [own[i] for _, members, _ in drawn for i in members["original_id"]]
-            _tell_unscored(axes, of, visited)
-        else:
-            _say_nothing(axes)
+        draw_means(figure.add_subplot(), curves, originals, visited)
     return figure
+
+
+def draw_means(
+    axes: Axes, curves: Sequence[Curve], originals: pd.DataFrame, visited: Sequence[float]
+) -> None:
+    """Draw what `mean_curves` draws on axes of one's own."""
+    own = {curve.original_id: curve for curve in curves if curve.own}
+    drawn = []
+    for group in _groups(originals):
+        members = _members(originals, group, own)
+        if len(members):
+            means = [_mean_at(fraction, members, own) for fraction in visited]
+            _draw_mean(axes, group, visited, means)
+            drawn.append((group, members, means))
+    _name_means(axes, visited, drawn)
+    axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xticks=np.linspace(0, 1, 6))
+    axes.set_xlabel("share of the answer that is kept")
+    axes.set_ylabel("resamples that agree with it")
+    axes.yaxis.set_major_formatter(percent)
+    axes.set_title("mean; bands: 95 % over problems", color=QUIET, fontsize=6.5)
+    if drawn:
+        of = [own[i] for _, members, _ in drawn for i in members["original_id"]]
+        _tell_unscored(axes, of, visited)
+    else:
+        _say_nothing(axes)
 
 
 def window_positions(
@@ -163,23 +169,43 @@ def write_figures(run: Path, *, visited: Sequence[float], compared: Sequence[flo
         "mean_curves": mean_curves(curves, originals, visited),
         "window_positions": window_positions(windows, curves, originals, compared),
     }
+    figures |= chosen_originals(originals, every, windows)
+    folder = run / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    return [path for name, figure in figures.items() for path in save(figure, folder / name)]
+
+
+def chosen_originals(
+    originals: pd.DataFrame, curves: pd.DataFrame, windows: pd.DataFrame
+) -> dict[str, Figure]:
+    """Draw the original with the largest jump, and that with the most plateaus.
+
+    Args:
+        originals: The originals table.
+        curves: The curves table.
+        windows: The windows table.
+
+    Returns:
+        `trajectory` and `plateaus`, as far as there is something to draw.
+    """
+    figures = {}
     rising = own_rises(windows, originals)
     if len(rising):
         largest = rising.sort_values(["jump", "original_id"], ascending=[False, True]).iloc[0]
         chosen = str(largest["original_id"])
+        own = curves[curves["own"] & (curves["original_id"] == chosen)]
+        row = originals[originals["original_id"] == chosen].iloc[0]
         figures["trajectory"] = trajectory(
-            originals[originals["original_id"] == chosen].iloc[0].to_dict(),
-            next(c for c in curves if c.own and c.original_id == chosen),
+            {str(name): value for name, value in row.items()},
+            next(c for c in read_curves(own) if c.own),
             rising[rising["original_id"] == chosen],
         )
     stepped = with_plateaus(windows)
     if stepped is not None:
-        own = every["original_id"] == stepped
         steps = windows[(windows["original_id"] == stepped) & windows["alive_before"].notna()]
-        figures["plateaus"] = plateaus(read_curves(every[own]), steps)
-    folder = run / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    return [path for name, figure in figures.items() for path in save(figure, folder / name)]
+        of = curves[curves["original_id"] == stepped]
+        figures["plateaus"] = plateaus(read_curves(of), steps)
+    return figures
 
 
 def _groups(originals: pd.DataFrame) -> tuple[_Group, ...]:

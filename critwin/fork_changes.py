@@ -17,16 +17,13 @@ from critwin.changes import (
     Width,
     near_enough,
 )
-from critwin.fork_blocks import Blocks
-from critwin.fork_forms import Forms, difference_forms, level_forms
+from critwin.fork_blocks import Blocks, log_stay
+from critwin.fork_forms import Forms, level_forms
 from critwin.fork_intervals import BOX_SHARE
 from critwin.forks import ForkCurve, Forks
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-_MOST_CELLS = 1_000_000
-"""Weights held at once: bounds memory, changes no number."""
 
 
 def fork_changes(curve: ForkCurve, width: Width, above: float, error: float) -> Changes:
@@ -179,34 +176,71 @@ class _Sums:
 
     @classmethod
     def of(cls, forms: Forms, forks: Forks, label: str) -> _Sums:
-        hits, trials = forms.totals(forks.hits(label)), forms.totals(forks.trials)
-        w, seen = forms.weights, trials > 0
-        draws = np.maximum(trials, 1)
-        known = np.where(seen, w * hits / draws, 0.0).sum(axis=1)
-        known += forms.constant * (label == forks.own)
-        unknown = np.where(seen, 0.0, w)
-        smoothed = (hits + 1) / (trials + 2)
-        per = np.where(seen, w**2 / draws, 0.0)
+        """Add up forms one by one."""
+        runs = _runs(forms.weights, forms.totals(forks.hits(label)), forms.totals(forks.trials))
+        known, unknown, squares, variance = runs
+        known = known.sum(axis=1) + forms.constant * (label == forks.own)
         return cls(
             known + np.minimum(unknown, 0).sum(axis=1),
             known + np.maximum(unknown, 0).sum(axis=1),
-            per.sum(axis=1),
-            (per * smoothed * (1 - smoothed) + unknown**2 / 12).sum(axis=1),
+            squares.sum(axis=1),
+            variance.sum(axis=1),
         )
+
+
+def _runs(w: Floats, hits: Floats, trials: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Give what a run of tokens of weight w adds: known, unknown, squares, variance."""
+    seen, draws = trials > 0, np.maximum(trials, 1)
+    smoothed = (hits + 1) / (trials + 2)
+    known, unknown = np.where(seen, w * hits / draws, 0.0), np.where(seen, 0.0, w)
+    squares = np.where(seen, w**2 / draws, 0.0)
+    return known, unknown, squares, squares * smoothed * (1 - smoothed) + unknown**2 / 12
+
+
+_POWERS = np.array([[1], [1], [2], [2]])
+"""How known, unknown, squares and variance grow with the weights."""
+
+_ROUNDING = 1e-13
+"""Share of a sum of squares that may be lost where one is taken from another."""
 
 
 def _sums_of_pairs(forks: Forks, label: str, first: Ints, last: Ints) -> _Sums:
-    size = max(_MOST_CELLS // (forks.blocks.count + 2), 1)
-    parts = [
-        _Sums.of(
-            difference_forms(
-                forks.probability, forks.blocks, first[b : b + size], last[b : b + size]
-            ),
-            forks,
-            label,
-        )
-        for b in range(0, max(len(first), 1), size)
-    ]
-    return _Sums(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in _Sums.__annotations__)
+    """Add up the forms of p_last - p_first, first < last, in the same time for each pair.
+
+    With G_s the sums over all runs after s, a run that is cut by s entering with what of it lies
+    after s, those over the runs between s and e are G_s less G_b times the chance to stay from s to
+    b, the last bound at or before e, and the run (b, e].
+    """
+    stay, bounds = log_stay(forks.probability), forks.blocks.bounds
+    hits, trials = (
+        np.concatenate([[0.0], np.cumsum(np.asarray(each, np.float64))])
+        for each in (forks.hits(label), forks.trials)
     )
+
+    def run(start: Ints, end: Ints) -> Floats:
+        weight = -np.expm1(stay[end] - stay[start])
+        return np.stack(_runs(weight, hits[end] - hits[start], trials[end] - trials[start]))
+
+    def stays(start: Ints, end: Ints) -> Floats:
+        chance: Floats = np.exp(stay[end] - stay[start]) ** _POWERS
+        return chance
+
+    after = np.zeros((4, len(stay)))
+    whole, kept = run(bounds[:-1], bounds[1:]), stays(bounds[:-1], bounds[1:])
+    for i in range(len(bounds) - 2, -1, -1):
+        after[:, bounds[i]] = whole[:, i] + kept[:, i] * after[:, bounds[i + 1]]
+    inner = np.setdiff1d(np.arange(len(stay)), bounds)
+    to = bounds[np.searchsorted(bounds, inner)]
+    after[:, inner] = run(inner, to) + stays(inner, to) * after[:, to]
+
+    bound = bounds[np.searchsorted(bounds, last, side="right") - 1]
+    begin = np.maximum(first, bound)
+    through = stays(first, begin)
+    rounding = np.array([[0.0], [0.0], [_ROUNDING], [_ROUNDING]]) * after[:, first]
+    crossed = np.maximum(after[:, first] - through * after[:, bound], 0.0) + rounding
+    before = through * run(begin, last) + np.where(first < bound, crossed, 0.0)
+    leave = -np.expm1(stay[last] - stay[first])
+    behind = leave**_POWERS * after[:, last]
+    known = behind[0] - before[0]
+    known += np.exp(stay[-1] - stay[last]) * leave * (label == forks.own)
+    return _Sums(known - before[1], known + behind[1], before[2] + behind[2], before[3] + behind[3])

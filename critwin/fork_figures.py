@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from critwin.curve import Curve, read_curves
-from critwin.drawing import DOUBLE, QUIET, drawable, drawing, percent
+from critwin.drawing import BLUE, DOUBLE, ORANGE, QUIET, drawable, drawing, percent
 from critwin.errors import RecordsError
 from critwin.records import RunDirectory
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORKS, GRID = "#0072B2", "#C24E00"
+FORKS, GRID = BLUE, ORANGE
 
 
 def forks_beside_grid(forks: RunDirectory, grid: RunDirectory, *, panels: int = 3) -> Figure:

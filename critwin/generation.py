@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
+from critwin.prompt import Prompt
 from critwin.sampler import Level, Sampler
 
 FinishReason = Literal["end", "stop", "length"]
@@ -65,6 +66,22 @@ class Prefix:
 
 class TextSampler(Sampler[Generation, Prefix]):
     """What all samplers of text share: observing is truncation, the unit is the token."""
+
+    converses: ClassVar[bool] = False
+    """Whether it can be asked something after a text: whether `follow_up` is there."""
+
+    def follow_up(self, y: Sequence[Prefix], prompts: Sequence[Prompt]) -> list[Prefix | None]:
+        """Give the observations that keep nothing of a reply to a further turn of the user.
+
+        Args:
+            y: What was said before, length N.
+            prompts: What the user says then, and how the reply begins, length N. Without words of
+                the user the model goes on in its own turn.
+
+        Returns:
+            One observation each; None where it leaves no room in the model's context.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be asked anything")
 
     @abstractmethod
     def tokens(self, token_ids: Sequence[int]) -> list[str]:

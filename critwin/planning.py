@@ -261,3 +261,9 @@ class Total:
         low = None if self.lower is None else self.lower / rate
         high = None if self.upper is None else self.upper / rate
         return Total(self.estimate / rate, low, high)
+
+    def plus(self, fixed: float) -> Total:
+        """Add what is known for certain, as the seconds until the first token."""
+        low = None if self.lower is None else self.lower + fixed
+        high = None if self.upper is None else self.upper + fixed
+        return Total(self.estimate + fixed, low, high)

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from critwin.curve import Curve
-from critwin.drawing import DOUBLE, QUIET, drawing, percent
+from critwin.drawing import BLUE, DOUBLE, GREEN, OLIVE, ORANGE, PINK, QUIET, SKY, drawing, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LINES = (
-    *(("#0072B2", "-"), ("#C24E00", "--"), ("#009E73", "-."), ("#CC79A7", ":")),
-    *(("#56B4E9", "-"), ("#8C6D00", "--")),
+    *((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PINK, ":")),
+    *((SKY, "-"), (OLIVE, "--")),
 )
 """Colour and line of the labels, the own one first; more are grey."""
 
@@ -28,7 +28,8 @@ NAMED, CHARACTERS = 4, 14
 
 def with_plateaus(windows: pd.DataFrame) -> str | None:
     """Give the original with the most steps between plateaus; None where no rule told any."""
-    steps = windows[windows["alive_before"].notna()]
+    known = "alive_before" in windows  # runs of an earlier version have no such column
+    steps = windows[windows["alive_before"].notna()] if known else windows[:0]
     if not len(steps):
         return None
     counts = steps.groupby("original_id").size()
@@ -44,6 +45,7 @@ def plateaus(curves: Sequence[Curve], windows: pd.DataFrame) -> Figure:
 
     Returns:
         Double-column figure; steps are shaded, and over each plateau stand the labels alive there.
+        A step reaches from T_before to T_after of the theory, in tokens removed.
     """
     steps = windows.sort_values("position_start")
     order = sorted(curves, key=lambda c: (not c.own, -float(c.agreement.mean()), c.label))
@@ -63,6 +65,7 @@ def plateaus(curves: Sequence[Curve], windows: pd.DataFrame) -> Figure:
         ends = steps[["position_start", "position_end"]].to_numpy(np.int64).tolist()
         for begin, end in ends:
             axes.axvspan(begin, end, color="0.88", zorder=0)
+            _name_times(axes, begin, end, length)
         edges = [0, *(edge for pair in ends for edge in pair), length]
         alive = [*steps["alive_before"], steps["alive_after"].iloc[-1]]
         _name(axes, edges, alive)
@@ -73,6 +76,21 @@ def plateaus(curves: Sequence[Curve], windows: pd.DataFrame) -> Figure:
         for text in axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5)).get_texts():
             text.set_parse_math(False)
     return figure
+
+
+def _name_times(axes: Axes, begin: int, end: int, length: int) -> None:
+    """Write beside a step where the theory's window lies: tokens removed at its ends."""
+    axes.text(
+        begin - 0.004 * length,
+        0.02,
+        rf"$T_\mathrm{{before}}$ {length - begin}, $T_\mathrm{{after}}$ {length - end}",
+        rotation=90,
+        ha="right",
+        va="bottom",
+        fontsize=6,
+        color=QUIET,
+        transform=axes.get_xaxis_transform(),
+    )
 
 
 def _name(axes: Axes, edges: Sequence[int], alive: Sequence[Sequence[str]]) -> None:

@@ -11,6 +11,9 @@ import pyarrow as pa
 
 from critwin.records import PROBLEMS
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Names of options, in their order."""
+
 
 @dataclass(frozen=True)
 class PlantedBranch:
@@ -45,7 +48,7 @@ class PlantedBranch:
         # A repaired slip holds two options one after the other: the first one is what was taken.
         begin, option = min(found)
         start = begin + min(
-            _shared_prefix(option, other) for other in self.options if other != option
+            shared_prefix(option, other) for other in self.options if other != option
         )
         while start > begin and not text[start - 1].isspace():
             start -= 1
@@ -62,7 +65,8 @@ def _whole_words(option: str) -> str:
     return before + re.escape(option) + after
 
 
-def _shared_prefix(a: str, b: str) -> int:
+def shared_prefix(a: str, b: str) -> int:
+    """Give the number of first characters that two texts share."""
     return next(
         (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
     )
@@ -75,14 +79,22 @@ class Problem:
     Attributes:
         problem_id: Name that stays the same between runs and machines.
         question: The question as a person would read it, without any prompt around it.
-        truth: The reference answer, canonical text; None where there is none.
+        truth: The reference answer, canonical text; the letter of the right option where there
+            are options; None where there is none.
         branches: Branches planted by a generator, for checking measured windows; else empty.
+        options: What may be chosen from, without letters: A is the first one. Empty for none; an
+            empty text is an option whose words are not known.
+        category: Subject or kind, as the problem set has it; None where it has none.
+        system: System message that belongs to this problem, before that of the prompt; else None.
     """
 
     problem_id: str
     question: str
     truth: str | None
     branches: tuple[PlantedBranch, ...] = field(default=())
+    options: tuple[str, ...] = ()
+    category: str | None = None
+    system: str | None = None
 
 
 def problems_table(problems: Sequence[Problem]) -> pa.Table:
@@ -103,6 +115,10 @@ def read_problems(table: pa.Table) -> list[Problem]:
                 )
                 for branch in row["branches"]
             ),
+            # runs of earlier versions have no such columns
+            options=tuple(row.get("options") or ()),
+            category=row.get("category"),
+            system=row.get("system"),
         )
         for row in table.to_pylist()
     ]
@@ -110,6 +126,9 @@ def read_problems(table: pa.Table) -> list[Problem]:
 
 class ProblemSet(ABC):
     """A source of problems. Subclasses are frozen dataclasses with cheap constructors."""
+
+    licence: str = "unknown"
+    """Licence of the problems, as their source names it; no part of a run's identity."""
 
     @abstractmethod
     def load(self) -> list[Problem]:

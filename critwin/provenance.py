@@ -16,11 +16,17 @@ PACKAGES = (
     "pyarrow",
     "torch",
     "transformers",
+    "diffusers",
+    "scikit-learn",
     "tokenizers",
     "math-verify",
     "hydra-core",
     "submitit",
     "wandb",
+    "accelerate",
+    "bitsandbytes",
+    "httpx",
+    "peft",
 )
 
 

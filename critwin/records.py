@@ -18,7 +18,7 @@ from critwin.errors import RecordsError
 from critwin.files import replacing, write_text
 from critwin.lease import Lease, is_abandoned
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Part of every run id: runs of different schemas are different runs."""
 
 PROBLEMS = pa.schema(
@@ -26,6 +26,7 @@ PROBLEMS = pa.schema(
         ("problem_id", pa.string()),
         ("question", pa.string()),
         ("truth", pa.string()),  # the reference answer as the problem set has it; null: none
+        ("system", pa.string()),  # system message of this problem alone; null: none
         (
             "branches",  # planted by a generator; else empty
             pa.list_(
@@ -38,8 +39,17 @@ PROBLEMS = pa.schema(
                 )
             ),
         ),
+        ("options", pa.list_(pa.string())),  # what may be chosen from; empty: free answer
+        ("category", pa.string()),
     ]
 )
+
+ADDED = {
+    "problems": frozenset({"options", "category", "system"}),
+    "originals": frozenset({"reply", "reply_tokens"}),
+    "resamples": frozenset({"reply", "reply_tokens"}),
+}
+"""Columns that runs of earlier versions lack."""
 
 ORIGINALS = pa.schema(
     [
@@ -58,6 +68,8 @@ ORIGINALS = pa.schema(
         ("unscored", pa.bool_()),
         ("finish_reason", pa.string()),
         ("seed", pa.int64()),
+        ("reply", pa.string()),  # what was said when the answer was asked for; null: not asked
+        ("reply_tokens", pa.int32()),  # drawn for it; alike texts are asked once
     ]
 )
 
@@ -68,7 +80,8 @@ RESAMPLES = pa.schema(
         ("t", pa.float64()),  # share forgotten
         ("replicate", pa.int32()),
         ("kind", pa.string()),  # grid; fork: leaves its original at token position + 1; pilot: a
-        # fork that steered the others and is never counted with them; direct
+        # fork that steered the others and is never counted with them; direct: the reply of a
+        # model that was asked for its answer right there, never counted with resamples
         ("first_token", pa.int32()),  # first token drawn; null when nothing was left to draw
         ("first_token_text", pa.string()),
         ("text_start", pa.int32()),  # the whole text is original.text[:text_start] + text
@@ -79,6 +92,8 @@ RESAMPLES = pa.schema(
         ("finish_reason", pa.string()),
         ("tokens_generated", pa.int32()),
         ("seed", pa.int64()),
+        ("reply", pa.string()),  # as in the originals table
+        ("reply_tokens", pa.int32()),
     ]
 )
 

@@ -19,6 +19,7 @@ def relabel(
     problems: Sequence[Problem],
     feature: Feature,
     done: Callable[[int], None] = lambda _: None,
+    replies: bool = False,
 ) -> tuple[pa.Table, pa.Table]:
     """Label originals and resamples of every kind by another feature.
 
@@ -28,6 +29,8 @@ def relabel(
         problems: The problems that the originals answer, others may be among them.
         feature: Gives the labels.
         done: Told after each problem how many texts were labelled.
+        replies: Whether the replies are labelled that were given when answers were asked for, not
+            the texts; the feature asks the same.
 
     Returns:
         Both tables with label and unscored, truth and correct of originals, and agrees of
@@ -38,6 +41,11 @@ def relabel(
     own_text = keys.set_index("original_id")["text"]
     kept = zip(drawn["original_id"].map(own_text), drawn["text_start"], strict=True)
     drawn["text"] = [text[:start] for text, start in kept] + drawn["text"]
+    if replies:
+        keys["text"] = originals["reply"].to_pylist()
+        pairs = zip(resamples["reply"].to_pylist(), drawn["text"], strict=True)
+        # a direct answer is a reply itself
+        drawn["text"] = [text if reply is None else reply for reply, text in pairs]
     drawn["problem_id"] = drawn["original_id"].map(keys.set_index("original_id")["problem_id"])
     own = {str(name): rows for name, rows in keys.groupby("problem_id", sort=False)}
     others = {str(name): rows for name, rows in drawn.groupby("problem_id", sort=False)}

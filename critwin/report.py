@@ -1,27 +1,36 @@
 """The page of a run: one file to look at offline, with every original, its curve and its windows.
 
-Whatever a model wrote stays text: it travels as JSON in which `<`, `>` and `&` are escaped, the
-script puts it on the page as text only, and the page forbids itself every request.
+Whatever a model wrote stays text: it travels as JSON in which `<`, `>` and `&` are escaped, or
+packed into letters and digits; the script puts it on the page as text only, and the page forbids
+itself every request.
 """
 
 from __future__ import annotations
 
-import base64
-import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from critwin.files import write_text
-from critwin.page_data import page_data
+from critwin.page_data import PageData, PageTables, page_data
+from critwin.page_numbers import numbers_section
+from critwin.page_pictures import shown_pictures
+from critwin.plain_page import escaped
 from critwin.records import RunDirectory
 
-_FIGURES = {
-    "mean_curves": "Resamples that agree with the answer, over the share of it that is kept",
-    "window_positions": "Where the windows fall",
+SCRIPTS = ("base", "list", "text", "curve", "token", "pictures", "page")
+"""The parts of the page's script, in order."""
+
+LEADS = {
+    "tokens": "Each answer was cut and finished anew by the model, over and over. Where the share "
+    "of new endings that agree with it jumps, it was decided: a critical window.",
+    "steps": "Each picture was noised and denoised anew, over and over. Where the share of new "
+    "pictures with its label jumps, the label was decided: a critical window.",
 }
 
 
@@ -29,37 +38,29 @@ def write_report(run: Path) -> Path:
     """Write `report.html` of a run whose tables, summary and figures stand.
 
     Args:
-        run: The run directory; figures that are not there are left out.
+        run: The run directory. What it does not hold is left out: originals are shown where they
+            have tokens or pictures (`critwin.page_pictures` says which), numbers always.
 
     Returns:
         The page's path.
 
     Raises:
-        RecordsError: A table is missing or damaged.
+        RecordsError: A table or a picture is damaged.
     """
     directory = RunDirectory(run)
-    tables = {name: directory.read(name).to_pandas() for name in ("originals", "curves", "windows")}
-    resamples = directory.read("resamples").to_pandas()
-    forked = (run / "attribution.parquet").exists()
-    attribution = directory.read("attribution").to_pandas() if forked else None
-    judged = (run / "verdicts.parquet").exists()
-    verdicts = directory.read("verdicts").to_pandas() if judged else None
     provenance = directory.read_json("provenance") or {}
     summary: dict[str, Any] = directory.read_json("summary") or {}
+    tables = _tables(directory)
     parts = {
-        "title": _text(f"{provenance.get('experiment', 'run')} {provenance.get('run_id', '')}"),
-        "style": _template("report.css"),
-        "facts": _facts(provenance, summary),
-        "headline": _headline(summary.get("headline", [])),
-        "figures": _figures(run / "figures"),
-        "data": embedded_json(
-            page_data(**tables, resamples=resamples, attribution=attribution, verdicts=verdicts)
-        ),
-        "script": _template("report.js"),
+        "title": escaped(f"{provenance.get('experiment', 'run')} {provenance.get('run_id', '')}"),
+        "style": _template("page.css"),
+        "numbers": numbers_section(run, summary, provenance, opened=tables is None),
+        "originals": "",
+        "data": _script(_template("theme.js")),
     }
-    # One pass: what is put in is never searched for markers again.
-    page = re.sub(r"<!--put:(\w+)-->", lambda found: parts[found[1]], _template("report.html"))
-    write_text(run / "report.html", page)
+    if tables is not None:
+        parts |= _originals(page_data(tables), summary.get("verdict_names") or {})
+    write_text(run / "report.html", _filled(_template("page.html"), parts))
     return run / "report.html"
 
 
@@ -69,81 +70,77 @@ def embedded_json(value: object) -> str:
     return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _facts(provenance: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
-    """Say what was run: identity, code, and each component with its plain settings."""
-    commit = provenance.get("git_commit")
-    dirty = " with local changes" if provenance.get("git_dirty") else ""
-    facts = {
-        "run": provenance.get("run_id"),
-        "experiment": provenance.get("experiment"),
-        "commit": f"{commit}{dirty}" if commit else "not in a git checkout",
-        "started": provenance.get("start"),
+def _tables(directory: RunDirectory) -> PageTables | None:
+    """Read what is shown of originals; None where they have neither tokens nor pictures."""
+    originals = _table(directory, "originals")
+    if originals is None:
+        return None
+    pictures = _table(directory, "pictures")
+    if pictures is None and not any(len(tokens) for tokens in originals["tokens"].dropna()):
+        return None
+    names = ("curves", "windows", "resamples", "attribution", "verdicts")
+    tables = {name: _table(directory, name) for name in names}
+    return PageTables(
+        originals=originals,
+        **_of_first_feature(tables),
+        pictures=None if pictures is None else shown_pictures(pictures),
+    )
+
+
+def _of_first_feature(tables: Mapping[str, pd.DataFrame | None]) -> dict[str, pd.DataFrame | None]:
+    """Keep of a run with several features what is about the first, that of the column `label`."""
+    curves, verdicts = tables["curves"], tables["verdicts"]
+    if curves is None or "feature" not in curves or not len(curves):
+        return dict(tables)
+    first = curves["feature"].iloc[0]
+    kept = {
+        name: table[table["feature"] == first]
+        for name, table in tables.items()
+        if table is not None and "feature" in table
     }
-    facts |= _components(provenance.get("identity") or {})
-    for source in provenance.get("sources", []):
-        facts["labels anew"] = f"{source['experiment']} {source['run_id']}"
-        for name, text in _components(source["identity"]).items():
-            facts.setdefault(name, text)
-    counts = summary.get("counts", {})
-    facts["counts"] = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items())
-    rows = [f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in facts.items() if v]
-    return "\n".join(rows)
+    if verdicts is not None and len(verdicts):
+        about = kept["curves"][["original_id", "label"]].drop_duplicates()
+        kept["verdicts"] = verdicts.merge(about, on=["original_id", "label"])
+    return {**tables, **kept}
 
 
-def _components(identity: Mapping[str, Any]) -> dict[str, str]:
+def _table(directory: RunDirectory, name: str) -> pd.DataFrame | None:
+    if not (directory.path / f"{name}.parquet").exists():
+        return None
+    table: pd.DataFrame = directory.read(name).to_pandas()
+    return table
+
+
+def _originals(data: PageData, names: Mapping[str, str]) -> dict[str, str]:
+    unit = data.index["unit"]
+    inner = {
+        "noun": "Answers" if unit == "tokens" else "Pictures",
+        "lead": LEADS[unit],
+        "legend": _template("legend_tokens.html" if unit == "tokens" else "legend_pictures.html"),
+    }
+    blocks = "\n".join([data.texts, *data.details])
+    script = "".join(_template(f"{name}.js") for name in SCRIPTS)
     return {
-        name: _component(component)
-        for name, component in identity.items()
-        if isinstance(component, Mapping) and "class" in component
+        "originals": _filled(_template("originals.html"), inner),
+        "data": _script(_template("theme.js"))
+        + _data("index", "application/json", embedded_json(data.index | {"names": dict(names)}))
+        + _data("blocks", "text/plain", blocks)
+        + _script(script),
     }
 
 
-def _component(component: Mapping[str, Any]) -> str:
-    settings = [
-        f"{name}={value}"
-        for name, value in component.items()
-        if name not in ("class", "content") and isinstance(value, str | int | float | list)
-    ]
-    content = str(component.get("content", ""))[:12]
-    name = str(component["class"]).rsplit(".", 1)[-1]
-    return " ".join([name, *settings, *([f"content={content}"] if content else [])])
+def _script(code: str) -> str:
+    return f"<script>\n{code}</script>\n"
 
 
-def _headline(rows: Sequence[Mapping[str, Any]]) -> str:
-    made = []
-    for row in rows:
-        name = str(row["name"])
-        nested = ' class="nested"' if name.startswith(" ") else ""
-        value, interval = _measured(row)
-        cells = "".join(
-            f"<td>{_text(v)}</td>" for v in (value, interval, row["n"], row["problems"])
-        )
-        note = f'<td class="note">{_text(row["note"])}</td>'
-        made.append(f'<tr><th scope="row"{nested}>{_text(name.strip())}</th>{cells}{note}</tr>')
-    return "\n".join(made)
+def _data(name: str, kind: str, text: str) -> str:
+    return f'<script type="{kind}" id="{name}">{text}</script>\n'
 
 
-def _measured(row: Mapping[str, Any]) -> tuple[str, str]:
-    if row["estimate"] is None:
-        return "not available", ""
-    ends = row["lower"], row["upper"]
-    return f"{row['estimate']:.3f}", "" if None in ends else f"[{ends[0]:.3f}, {ends[1]:.3f}]"
-
-
-def _figures(folder: Path) -> str:
-    made = []
-    for name, caption in _FIGURES.items():
-        path = folder / f"{name}.png"
-        if path.exists():
-            data = base64.b64encode(path.read_bytes()).decode("ascii")
-            image = f'<img alt="{_text(caption)}" src="data:image/png;base64,{data}">'
-            made.append(f"<figure>{image}<figcaption>{_text(caption)}</figcaption></figure>")
-    return "\n".join(made)
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value), quote=True)
+def _filled(template: str, parts: Mapping[str, str]) -> str:
+    """Put parts into a template in one pass: what is put in is not searched for markers again."""
+    return re.sub(r"<!--put:(\w+)-->", lambda found: parts[found[1]], template)
 
 
 def _template(name: str) -> str:
-    return (resources.files("critwin") / "templates" / name).read_text(encoding="utf-8")
+    return (resources.files("critwin") / "templates" / "page" / name).read_text(encoding="utf-8")

@@ -94,6 +94,10 @@ class Sampler(ABC, Generic[X, Y]):
         """Name what computes, for the record of a run."""
         return "cpu"
 
+    def facts(self) -> dict[str, object]:
+        """Say what draws, for the record of a run: plain values, fit for JSON."""
+        return {}
+
     def with_sampling(self, sampling: Sampling) -> Self:
         """Return this sampler with its defaults replaced by the parameters that `sampling` sets.
 
@@ -134,6 +138,10 @@ class ForkingSampler(Sampler[X, Y]):
     the path, forks give the law of any feature at every position (critwin/forks.py). A sampler
     declares by this class that both are exact; the laws are in tests/critwin/test_forking_laws.py.
     """
+
+    def forks_refused(self) -> str | None:
+        """Say why forks would not be exact with these settings; None where they are."""
+        return None
 
     @abstractmethod
     def paths(self, x: Sequence[X]) -> list[Path]:

@@ -1,4 +1,19 @@
-"""The headline numbers of a run, each with its interval over problems and its counts."""
+"""The headline numbers of a run, each with its interval over problems and its counts.
+
+A summary holds
+
+counts; accuracy, with its range if unscored originals were all wrong or all right;
+with_window of all scored, right and wrong originals; window_difference (wrong less right)
+and window_difference_within_questions (Mantel-Haenszel); contrasts, all of them
+(critwin/contrasts.py); accuracy_with_window,
+accuracy_without_window and accuracy_difference (without less with); agreement_at_start of
+right and wrong originals, with the mean P(UNSCORED) there; unscored_resamples (those of the
+pilot among them); leave_mass (mean, lowest and highest H: the sum of 1 - probability over
+the tokens of an original, on which it depends what forks and grids cost); places
+(windows per cell of the fractions kept); planted (windows against planted branches, by
+kind); forks (critwin/fork_summary.py), where there are plans; headline, rows in reading
+order.
+"""
 
 from __future__ import annotations
 
@@ -59,17 +74,7 @@ def summarise(
         plans: The plans table of a run by forks.
 
     Returns:
-        counts; accuracy, with its range if unscored originals were all wrong or all right;
-        with_window of all scored, right and wrong originals; window_difference (wrong less right)
-        and window_difference_within_questions (Mantel-Haenszel); contrasts, all of them
-        (critwin/contrasts.py); accuracy_with_window,
-        accuracy_without_window and accuracy_difference (without less with); agreement_at_start of
-        right and wrong originals, with the mean P(UNSCORED) there; unscored_resamples (those of the
-        pilot among them); leave_mass (mean, lowest and highest H: the sum of 1 - probability over
-        the tokens of an original, on which it depends what forks and grids cost); places
-        (windows per cell of the fractions kept); planted (windows against planted branches, by
-        kind); forks (critwin/fork_summary.py), where there are plans; headline, rows in reading
-        order.
+        The keys that stand at the head of this file.
 
     Source:
         Li, Karan, Chen (2025), arXiv:2502.00921, Table 1: window_difference is its dCW,
@@ -196,8 +201,11 @@ def _unscored_share(table: pd.DataFrame, resamples: pd.DataFrame) -> Interval | 
     return clustered_share(unscored.sum(), unscored.size())
 
 
-def _leave_mass(originals: pd.DataFrame) -> dict[str, float]:
+def _leave_mass(originals: pd.DataFrame) -> dict[str, float] | None:
+    """Describe H over the originals; None where a sampler does not say how probable tokens are."""
     mass = [leave_mass(np.exp(-np.asarray(nats, np.float64))) for nats in originals["surprisal"]]
+    if np.isnan(mass).any():
+        return None
     return {"mean": float(np.mean(mass)), "lowest": min(mass), "highest": max(mass)}
 
 
@@ -297,10 +305,12 @@ def _headline(summary: Mapping[str, Any], *, everywhere: bool) -> list[dict[str,
             _row("  more than by chance", planted["excess"]),
         ]
     mass = summary["leave_mass"]
-    spread = f"{mass['lowest']:.2f} to {mass['highest']:.2f}; 1 - probability over its tokens"
     size = {"n": summary["counts"]["originals"], "problems": summary["counts"]["problems"]}
     ends = {"lower": None, "upper": None}
-    rows.append(_row("choices in an answer, H", {"estimate": mass["mean"], **ends, **size}, spread))
+    if mass is not None:
+        spread = f"{mass['lowest']:.2f} to {mass['highest']:.2f}; 1 - probability over its tokens"
+        known = {"estimate": mass["mean"], **ends, **size}
+        rows.append(_row("choices in an answer, H", known, spread))
     if "forks" not in summary:
         return [*rows, _row("resamples that could not be read", summary["unscored_resamples"])]
     rare = "they take less probable tokens than resamples do"

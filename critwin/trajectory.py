@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from critwin.curve import Curve
-from critwin.drawing import DOUBLE, MONOSPACE, QUIET, drawable, drawing, percent
+from critwin.drawing import BLUE, DOUBLE, MONOSPACE, QUIET, YELLOW, drawable, drawing, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CURVE, WINDOW = "#0072B2", "#F6CF71"
+CURVE, WINDOW = BLUE, YELLOW
 
 _TEXT_SIZE = 7.0
 _ADVANCE = 0.60205  # width of every character of DejaVu Sans Mono, in units of its size

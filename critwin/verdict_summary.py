@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +86,23 @@ def verdict_texts(verdicts: pd.DataFrame) -> dict[str, str]:
         elif row["verdict"] == "window":
             texts[row["original_id"]] += f"; {words}"
     return texts
+
+
+def standing(window: bool, verdicts: Iterable[str]) -> str:
+    """Tell whether an original has a window: one was found, certainly none, or undecided.
+
+    Args:
+        window: Whether the windows table has one of its own label.
+        verdicts: Its verdicts, of rises and falls; none of a rule that promises nothing, whose
+            windows are all that it says.
+
+    Returns:
+        `window`, `none` or `undecided`.
+    """
+    given = set(verdicts)
+    if window or "window" in given:
+        return "window"
+    return "undecided" if "undecided" in given else "none"
 
 
 def _within(row: Mapping[Any, Any]) -> str:

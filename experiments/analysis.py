@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from typing import Any
 
-from critwin.curve import MeasuredCurve, curves_table, grid_curves
+from critwin.curve import Curve, MeasuredCurve, curves_table, grid_curves
+from critwin.feature import Feature
 from critwin.figures import write_figures
 from critwin.fork_tables import attribution_table, read_forks
 from critwin.forks import ForkCurve, Forks, fork_curves
+from critwin.label_conflicts import summarise_conflicts
 from critwin.problem import read_problems
 from critwin.protocol import ForkProtocol, Protocol
 from critwin.records import RunDirectory
@@ -39,7 +41,8 @@ def analyse(
     protocol: Protocol,
     rule: WindowRule,
     progress: Progress,
-) -> float:
+    feature: Feature | None = None,
+) -> None:
     """Write curves, windows, verdicts, attribution, summary, figures, page of a run with records.
 
     Args:
@@ -48,13 +51,11 @@ def analyse(
         protocol: How originals were resampled.
         rule: What counts as a window; asked about each original.
         progress: Shows the steps.
-
-    Returns:
-        Seconds that it took.
+        feature: Gave the labels; its grader's conflicts with them are counted.
     """
-    began = time.perf_counter()
     originals = directory.read("originals").to_pandas()
     resamples = directory.read("resamples").to_pandas()
+    resamples = resamples[resamples["kind"] != "direct"]  # another estimand, never mixed in
     plans = directory.read("plans").to_pandas() if isinstance(protocol, ForkProtocol) else None
     forks = [] if plans is None else read_forks(originals, resamples, plans)
     curves: list[MeasuredCurve] = [*grid_curves(originals, resamples)]
@@ -71,18 +72,11 @@ def analyse(
         attributed = attribution_table(forks, originals, resamples, windows)
         directory.write("attribution", attributed)
     progress.advance(1)
+    summary = summary_of(directory, rule, curves)
     problems = read_problems(directory.read("problems"))
-    summary = summarise(
-        originals,
-        resamples,
-        curves,
-        windows,
-        problems,
-        compared=rule.fractions,
-        threshold=getattr(rule, "threshold", None),
-        plans=plans,
-    )
-    add_verdicts(summary, originals, directory.read("verdicts").to_pandas())
+    conflicts = feature and summarise_conflicts(originals, resamples, problems, feature)
+    if conflicts is not None:
+        summary["label_conflicts"] = conflicts
     directory.write_json("summary", summary)
     progress.advance(1)
     write_figures(directory.path, visited=protocol.shown_fractions(), compared=rule.fractions)
@@ -90,7 +84,35 @@ def analyse(
     write_report(directory.path)
     progress.advance(1)
     progress.end()
-    return time.perf_counter() - began
+
+
+def summary_of(
+    directory: RunDirectory, rule: WindowRule, curves: Sequence[Curve]
+) -> dict[str, Any]:
+    """Count the headline numbers of a run from the tables that stand in its directory.
+
+    Args:
+        directory: The run directory, with problems, originals, resamples, windows and verdicts, and
+            with plans where the protocol is forks.
+        rule: What counts as a window.
+        curves: The curves of all labels.
+    """
+    originals = directory.read("originals").to_pandas()
+    resamples = directory.read("resamples").to_pandas()
+    resamples = resamples[resamples["kind"] != "direct"]  # another estimand, never mixed in
+    forked = (directory.path / "plans.parquet").exists()
+    summary = summarise(
+        originals,
+        resamples,
+        curves,
+        directory.read("windows").to_pandas(),
+        read_problems(directory.read("problems")),
+        compared=rule.fractions,
+        threshold=getattr(rule, "threshold", None),
+        plans=directory.read("plans").to_pandas() if forked else None,
+    )
+    add_verdicts(summary, originals, directory.read("verdicts").to_pandas())
+    return summary
 
 
 def _fork_curves(forks: Sequence[Forks], progress: Progress) -> list[ForkCurve]:

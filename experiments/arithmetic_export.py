@@ -1,28 +1,21 @@
-"""Ship a trained arithmetic model: the files of the model, what it can do, and its card."""
+"""Measure a trained arithmetic model: what it can do, and its card."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from critwin.files import write_text
 from critwin.problems.arithmetic import ArithmeticProblems, Story, outcomes
-from critwin.problems.arithmetic_tokens import BOS, EOS, PAD, UNKNOWN, build_tokenizer, vocabulary
+from critwin.problems.arithmetic_tokens import LONGEST_CHAIN
 from critwin.prompt import Prompt
 from critwin.samplers.language import LanguageSampler
 from critwin.seeds import fold_in
 from critwin.statistics import Interval, clustered_share
+from experiments.language_export import weights_hash, write_files
 
-if TYPE_CHECKING:
-    from transformers import GPT2LMHeadModel
-
-# The longest chain of 20,000 drawn ones has 110 tokens; a question has at most 60.
-LONGEST_CHAIN = 128
 _STATEMENT = re.compile(r"(\d+) ([-+*]) (\d+) = (\d+)")
 _ANSWER = re.compile(r"The answer is (\d+)\.$")
 
@@ -130,50 +123,6 @@ def evaluate(folder: Path, *, n_problems: int, samples: int, seed: int) -> dict[
     }
 
 
-def export_model(model: GPT2LMHeadModel, *, folder: Path) -> None:
-    """Write weights in half precision, config, tokenizer and generation settings.
-
-    Args:
-        model: The trained model; it keeps its own precision.
-        folder: Where the files go; transformers' `from_pretrained` reads it.
-    """
-    import copy
-
-    from transformers import GenerationConfig, PreTrainedTokenizerFast
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    known = vocabulary()
-    folder.mkdir(parents=True, exist_ok=True)
-    halved = copy.deepcopy(model).half()  # type: ignore[no-untyped-call]
-    halved.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        max_new_tokens=LONGEST_CHAIN,
-        bos_token_id=known[BOS],
-        eos_token_id=known[EOS],
-        pad_token_id=known[PAD],
-    )
-    halved.save_pretrained(folder)
-    # The file is half precision to be small; on a CPU it is to be run in single precision.
-    _edit(folder / "config.json", dtype="float32")
-    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=build_tokenizer(),
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=PAD,
-        unk_token=UNKNOWN,
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        model_max_length=model.config.n_positions,
-        model_input_names=["input_ids", "attention_mask"],
-    ).save_pretrained(folder)
-    # transformers 5 writes its own name for the class, which transformers 4 does not know.
-    _edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
-
-
 def write_card(folder: Path, *, facts: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
     """Write `card.json` and the model card `README.md`.
 
@@ -185,16 +134,9 @@ def write_card(folder: Path, *, facts: dict[str, Any], measured: dict[str, Any])
     Returns:
         The content of `card.json`.
     """
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    card = facts | {"measured": measured, "sha256": digest}
-    write_text(folder / "README.md", _readme(card))
-    write_text(folder / "card.json", json.dumps(card, indent=2) + "\n")
+    card = facts | {"measured": measured, "sha256": weights_hash(folder)}
+    write_files(folder, card, _readme(card))
     return card
-
-
-def _edit(path: Path, **changed: str) -> None:
-    content = json.loads(path.read_text(encoding="utf-8")) | changed
-    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def _readme(card: dict[str, Any]) -> str:

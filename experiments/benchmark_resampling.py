@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from critwin.asking import refuse_asking
 from critwin.errors import ParameterError, ProblemError
 from critwin.feature import Feature
 from critwin.problem import Problem, ProblemSet
@@ -81,6 +82,7 @@ class BenchmarkResampling(Experiment):
             self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
+        refuse_asking(self.feature, "it measures how texts are drawn")
         if not self.problems:
             raise ProblemError("the problem set is empty")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
+from critwin.asking import label_samples
 from critwin.branching import ARMS, BRANCHES, assigned, certified_starts, open_positions
+from critwin.claimed_parts import undone_parts
 from critwin.feature import UNSCORED
 from critwin.fork_tables import read_forks
 from critwin.forks import fork_curve
@@ -91,31 +93,54 @@ def finding_tokens(plans: pd.DataFrame) -> dict[str, int]:
     return dict(zip(plans["original_id"], total.astype(int), strict=True))
 
 
-def draw_branches(
-    directory: RunDirectory,
-    drawing: Drawing,
-    planned: Sequence[Branching],
-    originals: Sequence[dict[str, Any]],
-    progress: Progress,
-) -> tuple[pa.Table, float]:
-    """Write the branches that are not there yet; give their table and the seconds it took."""
-    blocks = [
-        range(i, min(i + PER_PART, len(originals))) for i in range(0, len(originals), PER_PART)
-    ]
-    missing = [i for i in range(len(blocks)) if not directory.has_part("branches", i)]
-    done = sum(len(block) for i, block in enumerate(blocks) if i not in missing)
-    progress.begin("branches", len(originals), unit="originals", done=done)
-    for i in missing:
+@dataclass(frozen=True)
+class BranchDrawing:
+    """Draws the branches of originals, in parts that several processes may make.
+
+    Attributes:
+        drawing: Draws and labels.
+        planned: Where each original is branched, and how often.
+        originals: Rows of the originals table.
+    """
+
+    drawing: Drawing
+    planned: Sequence[Branching]
+    originals: Sequence[dict[str, Any]]
+
+    def carry_out(self, directory: RunDirectory, progress: Progress) -> tuple[pa.Table, float]:
+        """Write the branches that are not there yet; give their table and the seconds it took."""
+        blocks = self._blocks()
+        done = self._drawn(directory)
+        progress.begin("branches", len(self.originals), unit="originals", done=done)
+        for i in undone_parts(directory, ["branches"], len(blocks)):
+            self._make(directory, i)
+            before, done = done, self._drawn(directory)  # other processes may draw, too
+            progress.advance(done - before)
+        progress.end()
+        seconds = sum(directory.notes("branches", i)["seconds"] for i in range(len(blocks)))
+        order = ("original_id", "arm", "replicate")
+        return directory.assemble("branches", len(blocks), sort_by=order), seconds
+
+    def help(self, directory: RunDirectory, *, wanted: Callable[[], bool]) -> None:
+        """Draw parts that nobody draws yet, for the process that carries the run out."""
+        count = len(self._blocks())
+        for i in undone_parts(directory, ["branches"], count, wait=False, wanted=wanted):
+            self._make(directory, i)
+
+    def _blocks(self) -> list[range]:
+        count = len(self.originals)
+        return [range(i, min(i + PER_PART, count)) for i in range(0, count, PER_PART)]
+
+    def _drawn(self, directory: RunDirectory) -> int:
+        blocks = enumerate(self._blocks())
+        return sum(len(block) for i, block in blocks if directory.has_part("branches", i))
+
+    def _make(self, directory: RunDirectory, part: int) -> None:
         began = time.perf_counter()
-        chosen = [(originals[k], planned[k]) for k in blocks[i]]
-        rows = _branches_of(drawing, chosen)
+        chosen = [(self.originals[k], self.planned[k]) for k in self._blocks()[part]]
+        rows = _branches_of(self.drawing, chosen)
         notes = {"seconds": time.perf_counter() - began}
-        directory.write_part("branches", i, rows, notes=notes)
-        progress.advance(len(chosen))
-    progress.end()
-    seconds = sum(directory.notes("branches", i)["seconds"] for i in range(len(blocks)))
-    order = ("original_id", "arm", "replicate")
-    return directory.assemble("branches", len(blocks), sort_by=order), seconds
+        directory.write_part("branches", part, rows, notes=notes)
 
 
 def _branches_of(drawing: Drawing, chosen: Sequence[tuple[dict[str, Any], Branching]]) -> pa.Table:
@@ -143,11 +168,9 @@ def _branches_of(drawing: Drawing, chosen: Sequence[tuple[dict[str, Any], Branch
                 "seed": seed,
             }
         )
-    of: dict[str, list[dict[str, Any]]] = {}
-    for made, (row, *_) in zip(rows, work, strict=True):
-        of.setdefault(row["problem_id"], []).append(made)
-    for problem_id, own in of.items():
-        labels = drawing.feature.labels([made["text"] for made in own], by_id[problem_id])
-        for made, label in zip(own, labels, strict=True):
-            made |= {"label": label, "unscored": label == UNSCORED}
+    batches = [(own, by_id[row["problem_id"]]) for own, (row, *_) in zip(drawn, work, strict=True)]
+    labelled = label_samples(drawing.feature, batches, drawing.sampler)
+    for made, found in zip(rows, labelled, strict=True):
+        (label,) = found.labels
+        made |= {"label": label, "unscored": label == UNSCORED}
     return pa.Table.from_pylist(rows, schema=BRANCHES)

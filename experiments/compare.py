@@ -6,20 +6,24 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar
+from functools import cached_property, partial
+from typing import Any, ClassVar, TypeVar
 
 import yaml
 
+from critwin.budget_comparison import BudgetTables, budget_comparison_figure, compare_budgets
 from critwin.comparison import RunTables, compare, comparison_figure, same_problems
 from critwin.drawing import save
 from critwin.errors import ParameterError, RecordsError
+from critwin.fork_folds import FoldedForks
 from critwin.records import RunDirectory
 from experiments.experiment import Accounts, Experiment
-from experiments.source import Source, finished_run
+from experiments.source import Source, finished_runs
 from experiments.tracker import Progress, Tracker
+
+T = TypeVar("T")
 
 STEP = re.compile(r"step-(\d+)/?$")
 """How a kept checkpoint of `+exp=train_arithmetic` is called."""
@@ -32,8 +36,10 @@ ELSEWHERE = ("outputs", "multirun", "cluster", "tracker", "runs")
 class Compare(Experiment):
     """Hold finished runs on the same problems against the first of them.
 
+    They are runs with curves and windows, or variance budgets (`+exp=uncertainty_budget`).
+
     Attributes:
-        runs: Two or more run directories; the order is that of the figure.
+        runs: What leads to two runs or more (experiments/runs.py); the order is that of the figure.
         names: A name for each run, all different; none: what the configs differ in.
     """
 
@@ -58,36 +64,57 @@ class Compare(Experiment):
         Raises:
             ParameterError: They are fewer than two, or one is no finished run with curves.
         """
-        if len(self.runs) < 2:
+        found = finished_runs("runs", self.runs)
+        if len(found) < 2:
             raise ParameterError("runs", list(self.runs), "two run directories or more, runs=[A,B]")
-        return [finished_run("runs", run) for run in self.runs]
+        return found
 
     @cached_property
-    def tables(self) -> list[RunTables]:
-        """The tables that are compared, read once."""
-        return [
-            _tables(run, source, name)
-            for run, source, name in zip(self.runs, self.opened, self.called(), strict=True)
-        ]
+    def of_budgets(self) -> bool:
+        """Whether the runs are variance budgets.
+
+        Raises:
+            ParameterError: Some are, and others are not.
+        """
+        found = [isinstance(source.protocol, FoldedForks) for source in self.opened]
+        if any(found) and not all(found):
+            one, other = (self.opened[found.index(kind)].directory.path for kind in (True, False))
+            allowed = f"runs of one kind; {one} is a variance budget, {other} is none"
+            raise ParameterError("runs", list(self.runs), allowed)
+        return found[0]
+
+    @cached_property
+    def windows(self) -> list[RunTables]:
+        """The tables of runs with curves and windows, read once."""
+        return self._read(_tables)
+
+    @cached_property
+    def budgets(self) -> list[BudgetTables]:
+        """The tables of variance budgets, read once."""
+        return self._read(_budget)
+
+    def _read(self, read: Callable[[Source, str], T]) -> list[T]:
+        return [read(*one) for one in zip(self.opened, self.called(), strict=True)]
 
     def check(self) -> None:
         """Refuse runs that do not share problems, prompt and feature."""
         first, *others = self.opened
-        for run, other in zip(self.runs[1:], others, strict=True):
+        for other in others:
             found = list(_differences(first, other))
             if found:
                 raise ParameterError(
                     "runs",
                     list(self.runs),
                     "runs of the same problems, prompt and feature; "
-                    f"{self.runs[0]} and {run} differ in {'; '.join(found)}",
+                    f"{first.directory.path} and {other.directory.path} differ in "
+                    f"{'; '.join(found)}",
                 )
         if self.names and (
-            len(self.names) != len(self.runs) or len(set(self.names)) < len(self.names)
+            len(self.names) != len(self.opened) or len(set(self.names)) < len(self.names)
         ):
-            allowed = f"{len(self.runs)} different names, one for each run, or none"
+            allowed = f"{len(self.opened)} different names, one for each run, or none"
             raise ParameterError("names", list(self.names), allowed)
-        _ = self.tables
+        _ = self.budgets if self.of_budgets else self.windows
 
     def called(self) -> list[str]:
         """Give each run a name: the one asked for, or what its config says that others do not."""
@@ -118,21 +145,26 @@ class Compare(Experiment):
         """Compare, and draw the figure."""
         began = time.perf_counter()
         progress.begin("comparison", 1, unit="comparisons")
-        summary = compare(self.tables)
+        if self.of_budgets:
+            summary = compare_budgets(self.budgets)
+            figure = partial(budget_comparison_figure, self.budgets)
+        else:
+            summary = compare(self.windows)
+            figure = partial(comparison_figure, self.windows)
         differing = _differing([_config(source) for source in self.opened])
         if differing:
             rows = [[key, *map(_short, values)] for key, values in differing.items()]
-            columns = ["key", *(table.name for table in self.tables)]
+            columns = ["key", *self.called()]
             described = {"title": "What the configs differ in", "columns": columns, "rows": rows}
             summary["tables"].append(described)
         directory.write_json("summary", summary)
         folder = directory.path / "figures"
         folder.mkdir(exist_ok=True)
         at, axis = self._numbers(differing)
-        save(comparison_figure(self.tables, at=at, axis=axis), folder / "comparison")
+        save(figure(at=at, axis=axis), folder / "comparison")
         progress.advance(1)
         progress.end()
-        tracker.log({"runs_compared": len(self.runs)})
+        tracker.log({"runs_compared": len(self.opened)})
         return Accounts(seconds={"comparison": time.perf_counter() - began})
 
     def _steps(self) -> list[int] | None:
@@ -166,13 +198,13 @@ def _differences(first: Source, other: Source) -> Iterator[str]:
         yield f"problems: {problems}"
 
 
-def _tables(run: str, source: Source, name: str) -> RunTables:
+def _tables(source: Source, name: str) -> RunTables:
     directory = source.directory
     try:
         curves, windows = (directory.read(table).to_pandas() for table in ("curves", "windows"))
     except RecordsError as error:
         allowed = f"runs with curves and windows, as llm_math and relabel leave them ({error})"
-        raise ParameterError("runs", [run], allowed) from None
+        raise ParameterError("runs", [str(directory.path)], allowed) from None
     verdicts = directory.path / "verdicts.parquet"
     return RunTables(
         name,
@@ -181,6 +213,15 @@ def _tables(run: str, source: Source, name: str) -> RunTables:
         windows,
         directory.read("verdicts").to_pandas() if verdicts.exists() else None,
     )
+
+
+def _budget(source: Source, name: str) -> BudgetTables:
+    try:
+        shares = source.directory.read("shares").to_pandas()
+    except RecordsError as error:
+        allowed = f"variance budgets with their shares, as uncertainty_budget leaves them ({error})"
+        raise ParameterError("runs", [str(source.directory.path)], allowed) from None
+    return BudgetTables(name, source.tables["originals"].to_pandas(), shares)
 
 
 def _config(source: Source) -> dict[str, Any]:

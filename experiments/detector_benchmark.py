@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from critwin.asking import refuse_asking
 from critwin.errors import ParameterError, ProblemError
 from critwin.feature import UNSCORED, Feature
 from critwin.fork_tables import read_forks
@@ -117,12 +118,13 @@ class DetectorBenchmark(Experiment):
         if self.max_width < 1:
             raise ParameterError("max_width", self.max_width, "a number of tokens >= 1")
         try:
-            self.model.with_sampling(self.sampler)
+            model = self.model.with_sampling(self.sampler)
         except ParameterError as error:
             raise error.within("sampler") from None
+        refuse_asking(self.feature, "it measures how texts are drawn")
         sought_by(self.sampler, None)  # answers serve as a truth: whole curves are wanted
         if self.originals:
-            forking(self.model)
+            forking(model)
             if not self.problems:
                 raise ProblemError("the problem set is empty")
 

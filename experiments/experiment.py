@@ -20,7 +20,12 @@ from experiments.noted_progress import NotedProgress
 from experiments.tracker import Progress, Tracker
 
 if TYPE_CHECKING:
+    from critwin.planning import Total
     from experiments.planning import Estimate
+
+
+PAGE = "report.html"
+"""The page of a run: written when it is done, where the experiment does not do so itself."""
 
 
 @dataclass
@@ -40,15 +45,17 @@ class Accounts:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run is expected to cost.
+    """What a run is expected to cost, as a pilot of seconds lets expect.
 
     Attributes:
-        tokens: Tokens that it generates; None where that is not known.
-        seconds: Seconds that it takes; None where that is not known.
+        tokens: That it generates, its originals among them.
+        seconds: That it takes, loading among them.
+        device: What computed the pilot.
     """
 
-    tokens: float | None = None
-    seconds: float | None = None
+    tokens: Total
+    seconds: Total
+    device: str
 
 
 class Experiment(ABC):
@@ -101,10 +108,6 @@ class Experiment(ABC):
         """
         raise NotImplementedError(f"a run of {self.name} is made by one process")
 
-    def expected_cost(self) -> Cost | None:
-        """Say what a run is expected to cost, without a model; None where nobody can say."""
-        return None
-
     @property
     def products(self) -> tuple[str, ...]:
         """Files and folders that a complete run holds."""
@@ -123,6 +126,15 @@ class Experiment(ABC):
             progress: Shows the steps.
         """
         return None
+
+    def cost(self, *, progress: Progress) -> Cost | None:
+        """Measure, by a pilot of seconds, what a run would cost; None where nobody can say.
+
+        Args:
+            progress: Shows the steps.
+        """
+        found = self.estimate(originals=24, forks=16, progress=progress)
+        return None if found is None else Cost(found.tokens(), found.seconds, found.device)
 
     def sources(self) -> list[dict[str, object]]:
         """Describe the runs whose records are read, for the provenance record; fit for JSON."""
@@ -220,6 +232,8 @@ def carry_out(
             noted = NotedProgress(progress, directory)
             with _end_recorded(directory, record):
                 accounts = experiment.run(directory, tracker=tracker, progress=noted)
+                if PAGE not in experiment.products:
+                    _write_page(directory)
             noted.forget()
             record |= {"status": "complete", "end": _now()}
             if accounts is not None:
@@ -251,6 +265,12 @@ def _end_recorded(directory: RunDirectory, record: Mapping[str, object]) -> Iter
         if end:
             with suppress(RecordsError):  # a full disk is told by the error that is on its way
                 directory.write_json("provenance", {**record, **end})
+
+
+def _write_page(directory: RunDirectory) -> None:
+    from critwin.report import write_report  # here, so that a refusal need not wait for pandas
+
+    write_report(directory.path)
 
 
 def help_out(experiment: Experiment, directory: RunDirectory) -> None:

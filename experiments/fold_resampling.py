@@ -16,7 +16,8 @@ from critwin.fork_folds import FoldedForks, draw_folds
 from critwin.generation import Generation
 from experiments.fork_resampling import forking
 from experiments.originals import generation
-from experiments.resampling import ResampleRows, Resampling
+from experiments.resample_rows import ResampleRows
+from experiments.resampling import Resampling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,8 @@ class FoldResampling(Resampling):
 
     tables: ClassVar[tuple[str, ...]] = ("folds", "resamples")
 
-    def _expected_tokens(self, originals: pa.Table) -> float:
+    def expected_tokens(self, originals: pa.Table) -> float:
+        """Give about how many tokens the forks of some originals take."""
         per_choice = self.protocol.forks_per_choice
         tokens = 0.0
         for nats in originals["surprisal"].to_pylist():
@@ -39,14 +41,18 @@ class FoldResampling(Resampling):
             tokens += per_choice * float(leave @ np.arange(len(leave), 0, -1.0))
         return tokens
 
+    def _ready(self) -> None:
+        forking(self.sampler).paths([])  # what a server gives is known when it is first asked
+
     def _tables_of(self, originals: list[dict[str, Any]]) -> dict[str, pa.Table]:
         samples = [generation(row) for row in originals]
         seeds = [row["seed"] for row in originals]
         drawn = draw_folds(forking(self.sampler), samples, self.protocol, seeds=seeds)
-        labels = self._labels(originals, [own.samples for own in drawn])
+        labelled = self._labels(originals, [own.samples for own in drawn])
         rows = ResampleRows(self.sampler)
-        for original, own, names in zip(originals, drawn, labels, strict=True):
-            for fork, draw, label in zip(own.planned, own.samples, names, strict=True):
+        for original, own, found in zip(originals, drawn, labelled, strict=True):
+            triples = zip(own.samples, found.labels, found.replies, strict=True)
+            for fork, (draw, label, reply) in zip(own.planned, triples, strict=True):
                 rows.add(
                     original,
                     draw,
@@ -54,6 +60,7 @@ class FoldResampling(Resampling):
                     position=fork.token - 1,
                     replicate=fork.replicate,
                     label=label,
+                    reply=reply,
                     seed=fork.seed,
                 )
         folds = [

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from critwin.aimed_measuring import measure_windows
+from critwin.asking import Reply
 from critwin.changes import Sought
 from critwin.curve import MeasuredCurve
 from critwin.errors import ParameterError
@@ -20,7 +21,8 @@ from critwin.generation import Generation, Prefix, TextSampler
 from critwin.protocol import ForkProtocol
 from critwin.sampler import ForkingSampler
 from experiments.originals import generation
-from experiments.resampling import ResampleRows, Resampling
+from experiments.resample_rows import ResampleRows
+from experiments.resampling import Resampling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +39,21 @@ class ForkResampling(Resampling):
 
     tables: ClassVar[tuple[str, ...]] = ("plans", "resamples")
 
+    def _ready(self) -> None:
+        forking(self.sampler).paths([])  # what a server gives is known when it is first asked
+
     def _tables_of(self, originals: list[dict[str, Any]]) -> dict[str, pa.Table]:
         studied = [
             Original(row["original_id"], generation(row), row["label"], row["seed"])
             for row in originals
         ]
 
+        replies: dict[Generation, Reply | None] = {}
+
         def label(i: int, samples: Sequence[Generation]) -> list[str]:
-            (labels,) = self._labels([originals[i]], [samples])
-            return labels
+            (found,) = self._labels([originals[i]], [samples])
+            replies.update(zip(samples, found.replies, strict=True))
+            return found.labels
 
         sampler = forking(self.sampler)
         sought = sought_by(self.protocol, self.sought)
@@ -66,6 +74,7 @@ class ForkResampling(Resampling):
                         position=fork.token - 1,
                         replicate=fork.replicate,
                         label=fork.label,
+                        reply=replies[fork.sample],
                         seed=fork.seed,
                     )
         return {"plans": plans_table(measured, self.protocol), "resamples": rows.table()}
@@ -103,16 +112,16 @@ def sought_by(protocol: ForkProtocol, sought: Sought | None) -> Sought | None:
 
 
 def forking(sampler: TextSampler) -> ForkingSampler[Generation, Prefix]:
-    """Give the sampler as one that can fork.
+    """Give the sampler, sampling parameters set, as one that can fork.
 
     Raises:
         ParameterError: It cannot.
     """
-    if not isinstance(sampler, ForkingSampler):
-        raise ParameterError(
-            "sampler",
-            "forks",
-            f"fractions or every_token, because {type(sampler).__name__} does not know how "
-            "probable the tokens of its samples are",
-        )
-    return sampler
+    refused: str | None = "does not know how probable the tokens of its samples are"
+    if isinstance(sampler, ForkingSampler):
+        refused = sampler.forks_refused()
+        if refused is None:
+            return sampler
+    name = type(sampler).__name__
+    allowed = f"fractions or every_token, because {name} {refused}"
+    raise ParameterError("sampler", "forks", allowed)

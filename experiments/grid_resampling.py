@@ -15,7 +15,8 @@ from critwin.forward_reverse import forward_reverse, resample_seeds
 from critwin.generation import Generation, truncate
 from critwin.protocol import Grid
 from experiments.originals import generation
-from experiments.resampling import ResampleRows, Resampling
+from experiments.resample_rows import ResampleRows
+from experiments.resampling import Resampling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +30,14 @@ class GridResampling(Resampling):
     protocol: Grid
 
     def _tables_of(self, originals: list[dict[str, Any]]) -> dict[str, pa.Table]:
+        rows = ResampleRows(self.sampler)
+        self._add_grid(rows, originals)
+        return {"resamples": rows.table()}
+
+    def _add_grid(self, rows: ResampleRows, originals: list[dict[str, Any]]) -> None:
+        """Resample originals at every cut of theirs, label and add the rows."""
         samples = [generation(row) for row in originals]
-        levels = [
-            self.protocol.positions(len(x.token_ids), partial(self.sampler.snap, x))
-            for x in samples
-        ]
+        levels = [self._cuts(x) for x in samples]
         drawn = forward_reverse(
             self.sampler,
             samples,
@@ -41,23 +45,27 @@ class GridResampling(Resampling):
             draws=self.protocol.n,
             seeds=[row["seed"] for row in originals],
         )
-        labels = self._labels(originals, [[x for draws in own for x in draws] for own in drawn])
-        rows = ResampleRows(self.sampler)
-        for original, own, cuts, names in zip(originals, levels, drawn, labels, strict=True):
-            label = iter(names)
+        labelled = self._labels(originals, [[x for draws in own for x in draws] for own in drawn])
+        for original, own, cuts, found in zip(originals, levels, drawn, labelled, strict=True):
+            label = iter(zip(found.labels, found.replies, strict=True))
             for level, draws in zip(own, cuts, strict=True):
                 seeds = resample_seeds(original["seed"], level, self.protocol.n)
                 for replicate, (draw, seed) in enumerate(zip(draws, seeds, strict=True)):
+                    name, reply = next(label)
                     rows.add(
                         original,
                         draw,
                         kind="grid",
                         position=level,
                         replicate=replicate,
-                        label=next(label),
+                        label=name,
+                        reply=reply,
                         seed=seed,
                     )
-        return {"resamples": rows.table()}
+
+    def _cuts(self, x: Generation) -> list[int]:
+        """Give the positions at which an original is cut."""
+        return self.protocol.positions(len(x.token_ids), partial(self.sampler.snap, x))
 
     def _own_curves(
         self, originals: pd.DataFrame, tables: Mapping[str, pd.DataFrame]

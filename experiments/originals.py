@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from critwin.asking import label_samples
 from critwin.claimed_parts import undone_parts
 from critwin.feature import UNSCORED, Feature
 from critwin.generation import Generation, TextSampler
@@ -33,6 +34,8 @@ class Drawing:
         feature: Gives the labels.
         per_problem: Originals drawn per problem.
         seed: Folded over identities before it reaches the sampler.
+        prefixed: Whether labels are read off the prompt's prefix and the text together: what was
+            put into the model's mouth counts as said.
     """
 
     sampler: TextSampler
@@ -41,6 +44,7 @@ class Drawing:
     feature: Feature
     per_problem: int
     seed: int
+    prefixed: bool = False
 
     def carry_out(
         self,
@@ -82,7 +86,8 @@ class Drawing:
 
     def draw(self, block: Sequence[Problem]) -> pa.Table:
         """Draw and label the originals of some problems; give their rows of the originals table."""
-        starts = self.sampler.start([self.prompt.render(problem) for problem in block])
+        prompts = [self.prompt.render(problem) for problem in block]
+        starts = self.sampler.start(prompts)
         replicates = range(self.per_problem)
         seeds = [
             [fold_in(self.seed, problem.problem_id, "original", r) for r in replicates]
@@ -90,10 +95,15 @@ class Drawing:
         ]
         drawn = self.sampler.resample(starts, seeds=seeds)
         rows = []
-        for problem, own, own_seeds in zip(block, drawn, seeds, strict=True):
+        said = [
+            [replace(x, text=prompt.prefix + x.text) for x in own] if self.prefixed else own
+            for prompt, own in zip(prompts, drawn, strict=True)
+        ]
+        labelled = label_samples(self.feature, [*zip(said, block, strict=True)], self.sampler)
+        for problem, own, own_seeds, found in zip(block, drawn, seeds, labelled, strict=True):
             truth = self.feature.truth(problem)
-            labels = self.feature.labels([x.text for x in own], problem)
-            for r, (x, label) in enumerate(zip(own, labels, strict=True)):
+            triples = zip(own, found.labels, found.replies, strict=True)
+            for r, (x, label, reply) in enumerate(triples):
                 rows.append(
                     {
                         "original_id": f"{problem.problem_id}/{r}",
@@ -111,6 +121,8 @@ class Drawing:
                         "unscored": label == UNSCORED,
                         "finish_reason": x.finish_reason,
                         "seed": own_seeds[r],
+                        "reply": None if reply is None else reply.text,
+                        "reply_tokens": None if reply is None else reply.tokens,
                     }
                 )
         return pa.Table.from_pylist(rows, schema=ORIGINALS)

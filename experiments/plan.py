@@ -3,69 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 from critwin.errors import ParameterError
-from critwin.feature import Feature
-from critwin.generation import TextSampler
 from critwin.planning import Total
-from critwin.problem import ProblemSet
-from critwin.prompt import PromptTemplate
-from critwin.protocol import Protocol
 from critwin.records import RunDirectory
-from critwin.window import WindowRule
-from experiments.experiment import Accounts, Experiment
+from experiments.experiment import Accounts
 from experiments.llm_math import LlmMath
 from experiments.planning import Estimate
 from experiments.tracker import Progress, Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(Experiment):
+class Plan(LlmMath):
     """Plan a run of llm_math with the same keys.
 
     Attributes:
-        model: The sampler.
-        dataset: The problems.
-        prompt: How a problem is put to the model.
-        sampler: Sampling parameters and the levels visited.
-        feature: What is decided.
-        window: What counts as a window.
-        originals_per_problem: Originals that the run would draw per problem, >= 1.
-        seed: The seed of the run.
         plan_originals: Originals that the pilot looks at, each of another problem, >= 1.
         plan_forks: Forks of each, >= 0.
     """
 
-    model: TextSampler
-    dataset: ProblemSet
-    prompt: PromptTemplate
-    sampler: Protocol
-    feature: Feature
-    window: WindowRule
-    originals_per_problem: int = 4
-    seed: int = 0
     plan_originals: int = 8
     plan_forks: int = 16
 
     name: ClassVar[str] = "plan"
     stage: ClassVar[str] = "plan"
     always: ClassVar[bool] = True
+    shared: ClassVar[bool] = False
 
-    @cached_property
-    def planned(self) -> LlmMath:
-        """The run that is planned."""
-        return LlmMath(
-            model=self.model,
-            dataset=self.dataset,
-            prompt=self.prompt,
-            sampler=self.sampler,
-            feature=self.feature,
-            window=self.window,
-            originals_per_problem=self.originals_per_problem,
-            seed=self.seed,
-        )
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The summary, with its table."""
+        return ("summary.json",)
 
     def check(self) -> None:
         """Refuse what the run would refuse, and a pilot that looks at nothing."""
@@ -73,11 +42,11 @@ class Plan(Experiment):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise ParameterError(name, value, f"a whole number >= {least}")
-        self.planned.check()
+        super().check()
 
     def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
         """Measure, write the summary with its table."""
-        found = self.planned.estimate(
+        found = self.estimate(
             originals=self.plan_originals, forks=self.plan_forks, progress=progress
         )
         summary = found.summary()
@@ -104,7 +73,7 @@ def plan_table(found: Estimate) -> dict[str, Any]:
     hours = found.seconds.over(3600)
     rows = [
         ["originals", str(found.originals), str(found.originals), f"{found.problems} problems"],
-        ["choices in an original, H", *mean("leave_mass"), "sum of 1 - probability"],
+        _choices(found, mean("leave_mass")),
         [f"{draws} per original", *mean("draws"), over],
         ["tokens", _total(found.tokens(before)), _total(found.tokens()), "of the whole run"],
         ["tokens per second", "", _short(found.tokens_per_second), found.device],
@@ -116,7 +85,7 @@ def plan_table(found: Estimate) -> dict[str, Any]:
             "that a joint 95 % interval is expected to tell from none",
         ],
         ["smallest window", *rises("smallest_window"), f"the same above {found.threshold:g}"],
-        ["cheaper as precise", "", found.cheaper or "no choice anywhere", "forks or grid"],
+        ["cheaper as precise", "", _cheaper(found), "forks or grid"],
     ]
     if found.device.startswith("cuda"):
         rows.insert(6, ["GPU-hours", "", _total(hours), ""])
@@ -125,6 +94,19 @@ def plan_table(found: Estimate) -> dict[str, Any]:
         "columns": ["quantity", "from paths", "after the pilot", "note"],
         "rows": rows,
     }
+
+
+def _choices(found: Estimate, mean: list[str]) -> list[str]:
+    name = "choices in an original, H"
+    if found.paths_known:
+        return [name, *mean, "sum of 1 - probability"]
+    return [name, "not known", "not known", "the model does not say how probable its tokens are"]
+
+
+def _cheaper(found: Estimate) -> str:
+    if not found.paths_known:
+        return "not known"
+    return found.cheaper or "no choice anywhere"
 
 
 def _kind(found: Estimate) -> str:

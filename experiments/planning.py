@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from critwin.asking import label_samples
 from critwin.fork_allocation import Wish, allocate
 from critwin.fork_drawing import draw_forks
 from critwin.fork_expectation import Expectation
 from critwin.forks import Forks
-from critwin.generation import Generation
+from critwin.generation import Generation, TextSampler
 from critwin.planning import OriginalPlan, Total, plan_original
 from critwin.problem import Problem
 from critwin.protocol import ForkProtocol, Protocol
 from critwin.sampler import ForkingSampler, Path
 from critwin.seeds import fold_in
 from critwin.window import WindowRule
+from experiments.experiment import Cost
 from experiments.originals import Drawing, generation
+from experiments.resampling import Resampling
 from experiments.tracker import Progress
 
 Plans = tuple[OriginalPlan, ...]
@@ -43,6 +46,8 @@ class Estimate:
         device: What computes.
         pilot_tokens: Tokens that this estimate took.
         pilot_seconds: Seconds that it took.
+        paths_known: Whether the sampler says how probable its tokens are. Where it does not,
+            resamples are taken to be as long as what their originals had left.
     """
 
     protocol: str
@@ -56,6 +61,7 @@ class Estimate:
     device: str
     pilot_tokens: int
     pilot_seconds: float
+    paths_known: bool = True
 
     def tokens(self, plans: Plans | None = None) -> Total:
         """Give the tokens of the whole run, its originals among them."""
@@ -65,15 +71,13 @@ class Estimate:
     @cached_property
     def seconds(self) -> Total:
         """Seconds of the whole run."""
-        drawn = self.tokens().over(self.tokens_per_second)
-        ends = (
-            None if end is None else end + self.seconds_before for end in (drawn.lower, drawn.upper)
-        )
-        return Total(drawn.estimate + self.seconds_before, *ends)
+        return self.tokens().over(self.tokens_per_second).plus(self.seconds_before)
 
     @property
     def cheaper(self) -> str | None:
         """The protocol that needs fewer tokens in most originals; None without a choice."""
+        if not self.paths_known:
+            return None
         votes = [plan.cheaper for plan in self.plans if plan.cheaper is not None]
         if not votes:
             return None
@@ -88,7 +92,7 @@ class Estimate:
             "problems": self.problems,
             "originals": self.originals,
             "looked_at": len(self.plans),
-            "leave_mass": _mean(self.plans, "leave_mass"),
+            "leave_mass": _mean(self.plans, "leave_mass") if self.paths_known else None,
             "draws_per_original": _mean(self.plans, "draws"),
             "tokens": asdict(self.tokens()),
             "tokens_before_pilot": asdict(self.tokens(self.before)),
@@ -128,37 +132,21 @@ def estimate(
         forks: Forks of each, >= 0; a sampler that cannot fork has none.
         progress: Shows the steps.
     """
-    at = np.unique(np.linspace(0, len(drawing.problems) - 1, originals).astype(int))
-    chosen = [drawing.problems[i] for i in at]
+    chosen = _spread(drawing.problems, originals)
     began = time.perf_counter()
-    progress.begin("pilot", 3, unit="steps")
-    warm = replace(drawing, problems=chosen[:1], per_problem=1)
-    warm.draw(warm.problems)
-    started = time.perf_counter()
-    progress.advance(1)
-    rows = replace(drawing, per_problem=1).draw(chosen).to_pylist()
-    samples = [generation(row) for row in rows]
-    tokens, seconds = sum(len(x.token_ids) for x in samples), time.perf_counter() - started
-    rate = tokens / seconds
-    progress.advance(1)
-    paths = _paths(drawing, samples)
-    before = [Expectation.from_path(path.probability) for path in paths]
-    after = before
-    if forks and isinstance(drawing.sampler, ForkingSampler):
-        drawn = time.perf_counter()
-        after, more = _pilot(drawing, chosen, rows, paths, forks)
-        if more:
-            rate = max(rate, more / (time.perf_counter() - drawn))
-            tokens += more
+    progress.begin("loading", 1, unit="models")  # a step of its own: no speed is told by it
+    _warm_up(drawing, chosen)
     progress.advance(1)
     progress.end()
+    started = time.perf_counter()
+    seen = _look(drawing, chosen, forks, progress)
     threshold = float(getattr(rule, "threshold", 0.0))
     made = [
         tuple(
             plan_original(protocol, e, compared=rule.fractions, threshold=threshold)
             for e in expected
         )
-        for expected in (before, after)
+        for expected in (seen.before, seen.after)
     ]
     return Estimate(
         protocol="forks" if isinstance(protocol, ForkProtocol) else "grid",
@@ -167,15 +155,112 @@ def estimate(
         before=made[0],
         plans=made[1],
         threshold=threshold,
-        tokens_per_second=rate,
+        tokens_per_second=seen.tokens_per_second,
         seconds_before=started - began,
         device=drawing.sampler.device_used(),
-        pilot_tokens=tokens,
+        pilot_tokens=seen.tokens,
         pilot_seconds=time.perf_counter() - began,
+        paths_known=seen.paths_known,
     )
 
 
-def _paths(drawing: Drawing, samples: Sequence[Generation]) -> list[Path]:
+@dataclass(frozen=True)
+class _Seen:
+    """What a pilot saw.
+
+    Attributes:
+        before: What the path of each original lets expect.
+        after: The same with its forks.
+        tokens_per_second: The faster of originals and forks.
+        tokens: Tokens drawn.
+        paths_known: Whether the sampler says how probable its tokens are.
+    """
+
+    before: Sequence[Expectation]
+    after: Sequence[Expectation]
+    tokens_per_second: float
+    tokens: int
+    paths_known: bool
+
+
+def _look(drawing: Drawing, chosen: Sequence[Problem], forks: int, progress: Progress) -> _Seen:
+    """Draw an original of each problem and some forks of it."""
+    forking = forks and _forks(drawing.sampler)
+    progress.begin("pilot", 2 if forking else 1, unit="steps")
+    started = time.perf_counter()
+    rows = replace(drawing, per_problem=1).draw(chosen).to_pylist()
+    samples = [generation(row) for row in rows]
+    tokens = sum(len(x.token_ids) for x in samples)
+    rate = tokens / (time.perf_counter() - started)
+    progress.advance(1)
+    known = _known(samples)
+    paths = _paths(drawing, samples, known=known)
+    before = [Expectation.from_path(path.probability) for path in paths]
+    after = before
+    if forking and known:
+        drawn = time.perf_counter()
+        after, more = _pilot(drawing, chosen, rows, paths, forks)
+        if more:
+            rate = max(rate, more / (time.perf_counter() - drawn))
+            tokens += more
+    if forking:
+        progress.advance(1)
+    progress.end()
+    return _Seen(before, after, rate, tokens, known)
+
+
+def pilot_cost(resampling: Resampling, *, originals: int, progress: Progress) -> Cost:
+    """Tell from a few originals alone what drawing and resampling all of them takes.
+
+    Args:
+        resampling: What is to be carried out.
+        originals: Problems to look at, >= 1; up to four originals of each.
+        progress: Shows the steps.
+    """
+    drawing = resampling.drawing
+    chosen = _spread(drawing.problems, originals)
+    began = time.perf_counter()
+    progress.begin("pilot", 2, unit="steps")
+    _warm_up(drawing, chosen)
+    started = time.perf_counter()
+    progress.advance(1)
+    rows = replace(drawing, per_problem=min(drawing.per_problem, 4)).draw(chosen)
+    lengths = [len(ids) for ids in rows["token_ids"].to_pylist()]
+    rate = sum(lengths) / (time.perf_counter() - started)
+    each = [
+        length + resampling.expected_tokens(rows.slice(k, 1)) for k, length in enumerate(lengths)
+    ]
+    tokens = Total.of(each, len(drawing.problems) * drawing.per_problem)
+    progress.advance(1)
+    progress.end()
+    seconds = tokens.over(rate).plus(started - began)
+    return Cost(tokens, seconds, drawing.sampler.device_used())
+
+
+def _spread(problems: Sequence[Problem], count: int) -> list[Problem]:
+    """Choose so many problems spread over the set."""
+    at = np.unique(np.linspace(0, len(problems) - 1, count).astype(int))
+    return [problems[i] for i in at]
+
+
+def _warm_up(drawing: Drawing, problems: Sequence[Problem]) -> None:
+    """Load the model and draw once: no speed is told by that."""
+    replace(drawing, per_problem=1).draw(problems[:1])
+
+
+def _known(samples: Sequence[Generation]) -> bool:
+    """Tell whether the sampler says how probable its tokens were: not every server does."""
+    return not any(np.isnan(x.surprisal).any() for x in samples)
+
+
+def _forks(sampler: TextSampler) -> bool:
+    return isinstance(sampler, ForkingSampler) and sampler.forks_refused() is None
+
+
+def _paths(drawing: Drawing, samples: Sequence[Generation], *, known: bool) -> list[Path]:
+    """Give the paths; where they are not known, ones that every resample leaves at once."""
+    if not known:
+        return [Path(np.zeros(len(x.token_ids))) for x in samples]
     if isinstance(drawing.sampler, ForkingSampler):
         return drawing.sampler.paths(samples)
     return [Path(np.exp(-np.asarray(x.surprisal, np.float64))) for x in samples]
@@ -203,7 +288,7 @@ def _pilot(
     drawn = draw_forks(sampler, samples, numbers, stage="plan", seeds=seeds)
     expected, total = [], 0
     for problem, row, path, before, own in zip(problems, rows, paths, unseen, drawn, strict=True):
-        labels = drawing.feature.labels([x.text for _, x in own], problem) if own else []
+        (found,) = label_samples(drawing.feature, [([x for _, x in own], problem)], sampler)
         tokens = np.zeros(len(path.probability))
         for u, x in own:
             tokens[u - 1] += len(x.token_ids) - u + 1
@@ -212,7 +297,7 @@ def _pilot(
             row["label"],
             path,
             position=[u for u, _ in own],
-            labels=labels,
+            labels=found.labels,
             blocks=before.blocks,
         )
         expected.append(Expectation.from_pilot(counts, row["label"], tokens=tokens))

@@ -7,20 +7,21 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from critwin.asking import Labelled, ask, label_samples
 from critwin.claimed_parts import undone_parts
 from critwin.curve import MeasuredCurve
 from critwin.feature import UNSCORED
-from critwin.generation import Generation, TextSampler
+from critwin.generation import Generation, TextSampler, truncate
 from critwin.planning import quick_tokens
 from critwin.protocol import Sampling
-from critwin.records import RESAMPLES, RunDirectory
+from critwin.records import RunDirectory
 from critwin.statistics import clustered_share
 from critwin.window import WindowRule
 from experiments.experiment import Accounts
@@ -70,6 +71,7 @@ class Resampling(ABC):
             tracker: Told after each part.
             progress: Shown after each part.
         """
+        self._ready()
         parts = self.drawing.carry_out(directory, progress)
         blocks = self._resample(directory, parts, _Telling(rule, tracker, progress))
         notes = {
@@ -86,15 +88,22 @@ class Resampling(ABC):
             directory.assemble(table, blocks, sort_by=order)
         resamples = directory.read("resamples")
         drawn = sum(len(ids) for ids in originals["token_ids"].to_pylist())
+        replies = [*originals["reply_tokens"].to_pylist(), *resamples["reply_tokens"].to_pylist()]
+        drawn += sum(tokens for tokens in replies if tokens is not None)
         return Accounts(
             tokens_generated=drawn + sum(resamples["tokens_generated"].to_pylist()),
             seconds={table: sum(own["seconds"] for own in found) for table, found in notes.items()},
             facts={
                 "device": self.sampler.device_used(),
+                "model": self.sampler.facts(),
                 "memory": {"halvings": halvings},
                 "rounding": self._count_flips(originals, resamples),
             },
         )
+
+    def _ready(self) -> None:
+        """Refuse, before anything is drawn, a model that turns out not to do what is needed."""
+        return
 
     @property
     def sampler(self) -> TextSampler:
@@ -150,7 +159,7 @@ class Resampling(ABC):
         """Resample block after block of problems; give the number of blocks."""
         drawn, blocks = self._blocks(directory, parts)
         uncounted = dict(enumerate(blocks))
-        left = Remaining([self._expected_tokens(drawn.slice(b.start, len(b))) for b in blocks])
+        left = Remaining([self.expected_tokens(drawn.slice(b.start, len(b))) for b in blocks])
 
         def count() -> int:
             """Count the parts that came since the last time, whoever made them."""
@@ -185,24 +194,21 @@ class Resampling(ABC):
         telling.count(originals, curves, tables, seconds)
         return seconds
 
-    def _expected_tokens(self, originals: pa.Table) -> float:
+    def expected_tokens(self, originals: pa.Table) -> float:
         """Give about how many tokens the resamples of some originals take."""
         paths = [np.exp(-np.array(nats)) for nats in originals["surprisal"].to_pylist()]
         return sum(quick_tokens(self.protocol, path) for path in paths)
 
     def _labels(
         self, originals: Sequence[dict[str, Any]], drawn: Sequence[Sequence[Generation]]
-    ) -> list[list[str]]:
-        """Label the resamples of each original, those of one problem together."""
+    ) -> list[Labelled]:
+        """Label the resamples of each original, all of them together."""
         by_id = {problem.problem_id: problem for problem in self.drawing.problems}
-        found: list[list[str]] = []
-        pairs = zip(originals, drawn, strict=True)
-        for problem_id, own in groupby(pairs, key=lambda pair: pair[0]["problem_id"]):
-            samples = [draws for _, draws in own]
-            texts = [x.text for draws in samples for x in draws]
-            labels = iter(self.drawing.feature.labels(texts, by_id[problem_id]))
-            found += [[next(labels) for _ in draws] for draws in samples]
-        return found
+        batches = [
+            (own, by_id[original["problem_id"]])
+            for original, own in zip(originals, drawn, strict=True)
+        ]
+        return label_samples(self.drawing.feature, batches, self.sampler)
 
     def _count_flips(self, originals: pa.Table, resamples: pa.Table) -> dict[str, int]:
         """Draw some resamples again in one mixed batch and count those that come out differently.
@@ -210,6 +216,7 @@ class Resampling(ABC):
         The seeds are the same, so a difference is float rounding alone.
         """
         by_id = {row["original_id"]: row for row in originals.to_pylist()}
+        resamples = resamples.filter(pc.not_equal(resamples["kind"], "direct"))
         every = max(1, resamples.num_rows // REDRAWN)
         spaced = pa.array(range(0, resamples.num_rows, every), pa.int64())[:REDRAWN]
         chosen = resamples.take(spaced).to_pylist()
@@ -219,69 +226,23 @@ class Resampling(ABC):
             x.text[: row["text_start"]] + row["text"] != draw.text
             for x, row, draw in zip(samples, chosen, again, strict=True)
         )
-        return {"redrawn": len(chosen), "redrawn_differently": differ}
+        counted = {"redrawn": len(chosen), "redrawn_differently": differ}
+        return counted | self._count_reply_flips(originals)
 
-
-class ResampleRows:
-    """Makes rows of the resamples table; texts of what is kept are decoded once per cut."""
-
-    def __init__(self, sampler: TextSampler) -> None:
-        self._sampler = sampler
-        self._kept: dict[tuple[str, int], str] = {}
-        self._tokens: dict[int, str] = {}
-        self._rows: list[dict[str, Any]] = []
-
-    def add(
-        self,
-        original: Mapping[str, Any],
-        draw: Generation,
-        *,
-        kind: str,
-        position: int,
-        replicate: int,
-        label: str,
-        seed: int,
-    ) -> None:
-        """Add a resample of an original that shares its first `position` tokens."""
-        kept = self._kept_text(original, position)
-        begin = _shared_characters(kept, original["text"], draw.text)
-        fresh = draw.token_ids[position:]
-        first = fresh[0] if fresh else None
-        unscored = label == UNSCORED
-        self._rows.append(
-            {
-                "original_id": original["original_id"],
-                "position": position,
-                "t": 1 - position / len(original["token_ids"]),
-                "replicate": replicate,
-                "kind": kind,
-                "first_token": first,
-                "first_token_text": None if first is None else self._token_text(first),
-                "text_start": begin,
-                "text": draw.text[begin:],
-                "label": label,
-                "agrees": None if unscored or original["unscored"] else label == original["label"],
-                "unscored": unscored,
-                "finish_reason": draw.finish_reason,
-                "tokens_generated": len(fresh),
-                "seed": seed,
-            }
-        )
-
-    def table(self) -> pa.Table:
-        """Give the rows in the order in which they were added."""
-        return pa.Table.from_pylist(self._rows, schema=RESAMPLES)
-
-    def _kept_text(self, original: Mapping[str, Any], position: int) -> str:
-        key = (original["original_id"], position)
-        if key not in self._kept:
-            self._kept[key] = self._sampler.text(original["token_ids"][:position])
-        return self._kept[key]
-
-    def _token_text(self, token_id: int) -> str:
-        if token_id not in self._tokens:
-            (self._tokens[token_id],) = self._sampler.tokens([token_id])
-        return self._tokens[token_id]
+    def _count_reply_flips(self, originals: pa.Table) -> dict[str, int]:
+        """Ask some originals again, in a batch of another composition, where they were asked."""
+        by_id = {problem.problem_id: problem for problem in self.drawing.problems}
+        asked = []
+        for row in originals.slice(0, REDRAWN).to_pylist():
+            question = self.drawing.feature.follow_up(by_id[row["problem_id"]])
+            if question is not None:
+                x = generation(row)
+                asked.append((truncate(x, len(x.token_ids)), question, row["reply"]))
+        if not asked:
+            return {}
+        again = ask(self.sampler, [y for y, *_ in asked], [said for _, said, _ in asked])
+        differ = sum(reply.text != row[2] for reply, row in zip(again, asked, strict=True))
+        return {"asked_again": len(asked), "replied_differently": differ}
 
 
 @dataclass
@@ -361,11 +322,3 @@ class _Telling:
             told["half_width"] = sum(self.half_widths) / len(self.half_widths)
         self.tracker.log(told)
         self.progress.advance(fresh, **{"tokens/s": self.tokens / self.seconds})
-
-
-def _shared_characters(kept: str, original: str, resample: str) -> int:
-    """Count the characters that original and resample share because their tokens were kept."""
-    if resample.startswith(kept) and original.startswith(kept):
-        return len(kept)
-    pairs = zip(kept, resample, original, strict=False)
-    return next((i for i, (a, b, c) in enumerate(pairs) if not a == b == c), 0)

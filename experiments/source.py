@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +12,28 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from critwin.budget_tables import FOLDS
 from critwin.errors import ParameterError, RecordsError
+from critwin.fork_folds import FoldedForks
 from critwin.problem import Problem, read_problems
-from critwin.protocol import EveryToken, ForkProtocol, Fractions, Protocol
-from critwin.records import ORIGINALS, PLANS, PROBLEMS, RESAMPLES, RunDirectory
+from critwin.protocol import EveryToken, ForkProtocol, Fractions, Sampling
+from critwin.records import ADDED, ORIGINALS, PLANS, PROBLEMS, RESAMPLES, RunDirectory
 from experiments.experiment import read_provenance
+from experiments.runs import run_directories
 
-PROTOCOLS: dict[str, type[Protocol]] = {
-    f"{kind.__module__}.{kind.__qualname__}": kind for kind in (Fractions, EveryToken, ForkProtocol)
+PROTOCOLS: dict[str, type[Sampling]] = {
+    f"{kind.__module__}.{kind.__qualname__}": kind
+    for kind in (Fractions, EveryToken, ForkProtocol, FoldedForks)
 }
-SCHEMAS = {"problems": PROBLEMS, "originals": ORIGINALS, "resamples": RESAMPLES, "plans": PLANS}
+SCHEMAS = {
+    "problems": PROBLEMS,
+    "originals": ORIGINALS,
+    "resamples": RESAMPLES,
+    "plans": PLANS,
+    "folds": FOLDS,
+}
+BESIDE: tuple[tuple[type[Sampling], str], ...] = ((ForkProtocol, "plans"), (FoldedForks, "folds"))
+"""The table that stands beside originals and resamples under a protocol."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +50,13 @@ class Source:
     directory: RunDirectory
     record: Mapping[str, Any]
     measured: Mapping[str, Any]
-    protocol: Protocol
+    protocol: Sampling
 
     @property
     def names(self) -> tuple[str, ...]:
         """The tables that were drawn, and the problems."""
-        forks = isinstance(self.protocol, ForkProtocol)
-        return ("problems", "originals", "resamples", *(("plans",) if forks else ()))
+        beside = [table for kind, table in BESIDE if isinstance(self.protocol, kind)]
+        return ("problems", "originals", "resamples", *beside)
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
@@ -57,7 +69,8 @@ class Source:
         if "plans" in tables:
             tables["plans"] = _with_aims(tables["plans"])
         for name, table in tables.items():
-            lacking = [field.name for field in SCHEMAS[name] if field not in list(table.schema)]
+            needed = [f for f in SCHEMAS[name] if f.name not in ADDED.get(name, frozenset())]
+            lacking = [field.name for field in needed if field not in list(table.schema)]
             if lacking:
                 path = self.directory.path / f"{name}.parquet"
                 raise RecordsError(f"{path} lacks {', '.join(lacking)}")
@@ -65,6 +78,7 @@ class Source:
             ("originals", "problem_id", "problems"),
             ("resamples", "original_id", "originals"),
             ("plans", "original_id", "originals"),
+            ("folds", "original_id", "originals"),
         ):
             if name in tables:
                 known = tables[of][column].combine_chunks()
@@ -110,6 +124,28 @@ def finished_run(key: str, path: str) -> Source:
         raise ParameterError(key, [path], f"{allowed} ({error})") from None
 
 
+def finished_runs(key: str, names: Sequence[str]) -> list[Source]:
+    """Open the finished runs that names lead to, in their order.
+
+    Args:
+        key: The key that holds the names, for messages.
+        names: As `experiments.runs` reads them: run directories, sweeps, patterns.
+
+    Raises:
+        ParameterError: One leads to none, or to a run that is not finished; the message says why.
+    """
+    found: list[Source] = []
+    for name in names:
+        try:
+            paths = [str(path) for path in run_directories(key, [name])]
+        except RecordsError as error:
+            raise ParameterError(key, name, str(error)) from None
+        except ParameterError:
+            paths = [name]  # no run is there: opening it says why
+        found += [finished_run(key, path) for path in paths]
+    return found
+
+
 def _opened(folder: Path) -> Source:
     if not folder.is_dir():
         raise RecordsError("there is no such folder")
@@ -130,7 +166,7 @@ def _opened(folder: Path) -> Source:
     return source
 
 
-def _protocol(experiment: str, measured: Mapping[str, Any]) -> Protocol:
+def _protocol(experiment: str, measured: Mapping[str, Any]) -> Sampling:
     """Make the protocol again from its description in a provenance record."""
     described = dict(measured.get("sampler") or {})
     kind = PROTOCOLS.get(str(described.pop("class", None)))

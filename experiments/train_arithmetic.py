@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from critwin.errors import ParameterError
+from critwin.problems.arithmetic_tokens import ArithmeticCorpus
 from critwin.records import RunDirectory
-from experiments.arithmetic_export import evaluate, export_model, write_card
-from experiments.arithmetic_training import Keep, Training, TrainSettings, train
+from experiments.arithmetic_export import evaluate, write_card
 from experiments.experiment import Accounts, Experiment
+from experiments.language_export import export_model
+from experiments.language_training import Training, TrainSettings, train_shown
 from experiments.tracker import Progress, Tracker
 
 if TYPE_CHECKING:
@@ -61,13 +63,20 @@ class TrainArithmetic(TrainSettings, Experiment):
     def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
         """Go on with training, then export, measure and write the model card."""
         settings = TrainSettings(**{f.name: getattr(self, f.name) for f in fields(TrainSettings)})
-        folder = directory.path / "checkpoints"
+        folder, corpus = directory.path / "checkpoints", ArithmeticCorpus()
 
         def keep(step: int, model: GPT2LMHeadModel) -> None:
             if step in self.keep_steps:
-                export_model(model, folder=folder / f"step-{step:06d}")
+                export_model(model, corpus, folder=folder / f"step-{step:06d}")
 
-        training = _train(directory.parts, settings, tracker, progress, keep=keep)
+        training = train_shown(
+            corpus,
+            out=directory.parts,
+            settings=settings,
+            tracker=tracker,
+            progress=progress,
+            keep=keep,
+        )
         began = time.perf_counter()
         progress.begin("evaluation", 1, unit="models")
         card = self._export(training, directory.path / "model")
@@ -79,7 +88,7 @@ class TrainArithmetic(TrainSettings, Experiment):
         return Accounts(seconds=seconds, facts={"weights": card["sha256"]})
 
     def _export(self, training: Training, folder: Path) -> dict[str, Any]:
-        export_model(training.model, folder=folder)
+        export_model(training.model, training.corpus, folder=folder)
         measured = evaluate(
             folder,
             n_problems=self.evaluate_problems,
@@ -96,28 +105,6 @@ class TrainArithmetic(TrainSettings, Experiment):
             "entropy": training.entropy,
         }
         return write_card(folder, facts=facts, measured=measured)
-
-
-def _train(
-    folder: Path, settings: TrainSettings, tracker: Tracker, progress: Progress, *, keep: Keep
-) -> Training:
-    """Train, telling tracker and progress; a checkpoint in `folder` is gone on from."""
-    begun = False
-
-    def report(row: dict[str, float]) -> None:
-        nonlocal begun
-        step = int(row["step"])
-        if not begun:
-            progress.begin("training", settings.steps, unit="steps", done=step - 1)
-            begun = True
-        if "validation_loss" in row:
-            tracker.log(row)
-        shown = {k: v for k, v in row.items() if k in ("loss", "validation_loss")}
-        progress.advance(1, **shown)
-
-    training = train(out=folder, settings=settings, report=report, keep=keep)
-    progress.end()
-    return training
 
 
 def _headline(card: dict[str, Any]) -> list[dict[str, Any]]:

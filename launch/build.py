@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,14 +24,15 @@ from launch.clusters import Cluster
 from launch.inquiry import Inquiry
 from launch.secrets import refuse_secrets
 from launch.tracking import Tracking
-from launch.values import as_tuples, describe, fits, hints_of
+from launch.values import as_tuples, describe, field_names, fits, hints_of, value_class
+from launch.wandb_runs import fetched
 
 ROOMS = ("critwin", "experiments", "launch")
 TARGETS = "a class of " + ", ".join(f"{room}.*" for room in ROOMS)
 MISSING = "???"
 ALIKE = 0.75
 """Likeness above which a key is offered in place of one that does not exist."""
-LAUNCHER_KEYS = ("outputs", "multirun", "dry_run", "cluster", "tracker")
+LAUNCHER_KEYS = ("outputs", "multirun", "dry_run", "dry_run_cost", "cluster", "tracker")
 
 
 class ConfigError(CritwinError):
@@ -87,14 +88,16 @@ def build_values(config: Mapping[str, Any]) -> Job:
     values = dict(config)
     refuse_secrets(values)
     launcher = {key: values.pop(key, MISSING) for key in LAUNCHER_KEYS}
-    if type(launcher["dry_run"]) is not bool:
-        raise ParameterError("dry_run", launcher["dry_run"], "true or false")
+    for key in ("dry_run", "dry_run_cost"):
+        if type(launcher[key]) is not bool:
+            raise ParameterError(key, launcher[key], "true or false")
     parts = {key: launcher[key] for key in ("cluster", "tracker")}
     folders = {key: _folder(key, launcher[key]) for key in ("outputs", "multirun")}
     if "_target_" not in values:
         raise ConfigError("no experiment is chosen; write +exp=NAME")
     _check_targets({**values, **parts}, "")
-    experiment = component(values, "", Experiment, launcher_keys=LAUNCHER_KEYS)
+    local = fetched(values, folders["outputs"])
+    experiment = component(local, "", Experiment, launcher_keys=LAUNCHER_KEYS)
     tracking = component(parts["tracker"], "tracker", Tracking)
     cluster = component(parts["cluster"], "cluster", Cluster)
     experiment.check()
@@ -120,6 +123,7 @@ def build_inquiry(cfg: DictConfig) -> Inquiry | None:
         return None
     refuse_secrets(values)
     own = {key: value for key, value in values.items() if key not in LAUNCHER_KEYS}
+    own = fetched(own, _folder("outputs", values.get("outputs")))
     inquiry: Inquiry = component(own, "", Inquiry, launcher_keys=LAUNCHER_KEYS)
     inquiry.check()
     return inquiry
@@ -155,7 +159,10 @@ def component(values: object, path: str, kind: type, *, launcher_keys: Sequence[
     if not issubclass(target, kind):
         name = path or "the experiment"
         raise ConfigError(f"{name} is a {target.__name__}; allowed: a {kind.__name__}")
-    arguments = {key: value for key, value in values.items() if key != "_target_"}
+    spelled = field_names(target)
+    arguments: dict[str, Any] = {
+        spelled.get(str(k), str(k)): v for k, v in values.items() if k != "_target_"
+    }
     _check_keys(arguments, target, path, launcher_keys)
     hints = hints_of(target)
     for key, value in arguments.items():
@@ -168,14 +175,25 @@ def component(values: object, path: str, kind: type, *, launcher_keys: Sequence[
         raise ConfigError(f"{path or target.__name__}: {error}") from None
 
 
-def _argument(value: object, path: str, hint: Any) -> object:
+def _argument(value: Any, path: str, hint: Any) -> object:
     if isinstance(value, dict) and "_target_" in value:
         return component(value, path, hint if inspect.isclass(hint) else object)
+    kind = value_class(hint)
+    if isinstance(value, dict) and (kind is not None or _holds_components(value)):
+        kind = kind or next((k for k in get_args(hint)[1:] if inspect.isclass(k)), object)
+        return {key: component(node, _join(path, key), kind) for key, node in value.items()}
     if value == MISSING:
         raise ConfigError(f"{path} is missing; give it as {path}=...; allowed: {describe(hint)}")
     if not fits(value, hint):
         raise ParameterError(path, value, describe(hint))
     return as_tuples(value, hint)
+
+
+def _holds_components(value: object) -> bool:
+    """Tell whether a node gives names to several components."""
+    if not isinstance(value, dict) or not value:
+        return False
+    return any(isinstance(each, dict) and "_target_" in each for each in value.values())
 
 
 def _check_keys(

@@ -57,14 +57,15 @@ def command(main: Callable[[], None]) -> None:
 
 def _run(main: Callable[[], None], flags: Namespace) -> None:
     from launch.preflight import preflight
-    from launch.terminal import console
+    from launch.terminal import console, progress_for
 
     try:
         plan = preflight(flags)
         if plan.inquiry is not None:
-            sys.exit(plan.inquiry.answer(console()))
+            ask = plan.inquiry.rehearse if plan.rehearsing else plan.inquiry.answer
+            sys.exit(ask(console()))
         if plan.rehearsal is not None:
-            plan.rehearsal.show(console())
+            plan.rehearsal.show(console(), progress=progress_for(console(stderr=True)))
             return
         if plan.sweep is not None:
             plan.sweep.write_manifest()

@@ -47,10 +47,19 @@ def check_private(folder: Path) -> None:
         )
 
 
+def _stop(number: int, frame: object) -> None:
+    """End before submitit listens; a preempted job goes back to the queue."""
+    from launch.queue import go_back
+
+    go_back()
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Check the folder, then hand over to submitit."""
     # until submitit listens, the warning before a limit must not kill what it warns
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
     from submitit.core.submission import submitit_main
 
     folder = Path(sys.argv[1])

@@ -7,8 +7,9 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,7 @@ def start_local(
     executor = _Local(folder=logs / "%j", max_num_timeout=0)
     executor.update_parameters(timeout_min=timeout_min, signal_delay_s=30)
     sent, handles = [], []
-    if detach:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # and so in what is started from here
-    with _private_files():
+    with _private_files(), _detached() if detach else nullcontext():
         for order, own in zip(orders, cells, strict=True):
             job = executor.submit(Supervisor(str(order)))
             began = psutil.Process(int(job.job_id)).create_time()
@@ -138,6 +137,31 @@ def max_array_size() -> int:
         return MAX_ARRAY_SIZE
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown, re.MULTILINE)
     return max(1, int(found[1])) if found else MAX_ARRAY_SIZE
+
+
+@contextmanager
+def _detached() -> Iterator[None]:
+    """Start processes that no terminal ends, and that keep open nothing that is read from here.
+
+    Whoever waits for the end of our output (ssh, a pipe) would else wait for theirs.
+    """
+    ignored = (signal.SIGHUP, signal.SIGINT)
+    handlers = [signal.signal(number, signal.SIG_IGN) for number in ignored]
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    kept = [os.dup(number) for number in range(3)]
+    nothing = os.open(os.devnull, os.O_RDWR)
+    try:
+        for number in range(3):
+            os.dup2(nothing, number)
+        yield
+    finally:
+        for number, copy in enumerate(kept):
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(nothing)
+        for number, handler in zip(ignored, handlers, strict=True):
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Questions that a command line asks about runs: answered at once, nothing is written."""
+"""Requests that are answered at once, in this process: questions about runs, a dashboard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 
 class Inquiry(ABC):
-    """A question. Subclasses are frozen dataclasses: their fields are the keys of the config."""
+    """A request. Subclasses are frozen dataclasses: their fields are the keys of the config."""
 
     name: ClassVar[str]
     """Name on the command line: `+exp=<name>`."""
@@ -25,3 +25,10 @@ class Inquiry(ABC):
     @abstractmethod
     def answer(self, out: Console) -> int:
         """Write the answer; give the exit code."""
+
+    def rehearse(self, out: Console) -> int:
+        """Answer under `dry_run=true`: say what would be done, and do nothing.
+
+        A question does nothing anyway: it is answered.
+        """
+        return self.answer(out)

@@ -39,13 +39,15 @@ class Plan:
         arguments: What Hydra is to be given beside the user's own arguments.
         sweep: The sweep, for `-m`; None for one run.
         rehearsal: What would be done, where nothing is to be done but to say so.
-        inquiry: The question asked, where it is no run.
+        inquiry: What is asked for, where it is no run.
+        rehearsing: Whether that is only to be rehearsed.
     """
 
     arguments: tuple[str, ...] = ()
     sweep: Sweep | None = None
     rehearsal: Rehearsal | None = None
     inquiry: Inquiry | None = None
+    rehearsing: bool = False
 
 
 def preflight(flags: argparse.Namespace) -> Plan:
@@ -71,12 +73,12 @@ def preflight(flags: argparse.Namespace) -> Plan:
             config = hydra.compose(hydra.overrides, RunMode.RUN)
             inquiry = build_inquiry(config)
             if inquiry is not None:
-                return Plan(inquiry=inquiry)
+                return Plan(inquiry=inquiry, rehearsing=bool(config.dry_run))
             job = build(config)
             run = check_outputs(job)
             if config.dry_run:
                 cell = _cell(job, run, hydra.overrides, config)
-                return Plan(rehearsal=Rehearsal((cell,), (job,)))
+                return Plan(rehearsal=Rehearsal((cell,), (job,), measure=config.dry_run_cost))
             return Plan()
         return _plan_sweep(hydra, parsed)
 
@@ -141,7 +143,9 @@ def _plan_sweep(hydra: Composer, parsed: Sequence[Override]) -> Plan:
     sweep = Sweep(jobs[0].experiment.name, root, tuple(found))
     _check_writable("multirun", str(root), sweep.folder)
     if master.dry_run:
-        return Plan(rehearsal=Rehearsal(sweep.cells, tuple(jobs), sweep))
+        return Plan(
+            rehearsal=Rehearsal(sweep.cells, tuple(jobs), sweep, measure=master.dry_run_cost)
+        )
     return Plan((f"hydra.sweep.dir='{sweep.folder}'",), sweep)
 
 

@@ -22,10 +22,14 @@ CHARACTERS = 1200
 """A longer text is cut outside its windows."""
 
 FILES = {
+    "index.html": "index",
     "report.html": "page",
+    "tables": "tables",
+    "dataset": "dataset",
     "summary.json": "numbers",
     "figures": "figures",
     "originals.parquet": "originals",
+    "pictures.parquet": "pictures",
     "curves.parquet": "curves",
     "windows.parquet": "windows",
     "verdicts.parquet": "verdicts",

@@ -19,9 +19,12 @@ from experiments.experiment import carry_out
 from launch.build import Job, build
 from launch.results import show_results
 from launch.terminal import console, progress_for
-from launch.tracking import RunInfo
+from launch.tracking import CHOSEN, RunInfo
 
 log = logging.getLogger(__name__)
+
+GROUPS = ("model", "dataset", "feature")
+"""Groups whose choices name a run at a tracking service."""
 
 FAILED = 1
 INTERRUPTED = 130
@@ -52,7 +55,7 @@ def run(cfg: DictConfig) -> None:
 
 def words_of(choices: Mapping[str, object]) -> tuple[str, ...]:
     """Name the components that were chosen, for the run's name and tags at a tracking service."""
-    return tuple(str(choices[key]) for key in ("model", "dataset", "feature") if choices.get(key))
+    return tuple(str(choices[key]) for key in GROUPS if choices.get(key))
 
 
 @contextmanager
@@ -117,6 +120,14 @@ def start(
         out.print(Text(f"  {'tracker:':<11}{line}"), soft_wrap=True)
 
 
+def _chosen(job: Job, words: Sequence[str]) -> dict[str, str]:
+    """Name the components of a run by their groups; their classes where no names are known."""
+    groups = [group for group in GROUPS if group in job.values]
+    if len(words) == len(groups):
+        return dict(zip(groups, words, strict=True))
+    return {group: type(getattr(job.experiment, group)).__name__ for group in groups}
+
+
 def _info(job: Job, path: Path, group: str | None, words: Sequence[str]) -> RunInfo:
     experiment = job.experiment
     names = [experiment.name, *words] if words else experiment.tags()
@@ -127,6 +138,6 @@ def _info(job: Job, path: Path, group: str | None, words: Sequence[str]) -> RunI
         job_type=experiment.stage,
         axis=experiment.axis,
         tags=tuple(dict.fromkeys([*names, *experiment.tags()])),
-        config=job.values,
+        config={**job.values, CHOSEN: _chosen(job, words)},
         directory=path,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, get_args
@@ -14,16 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from critwin.errors import ParameterError
 from critwin.records import RunDirectory
+from experiments.runs import folders_of
 from launch.inquiry import Inquiry
 from launch.standing import Standing, State, stand, stand_run
 from launch.sweep import Sweep, read_json, read_submissions, read_sweep
 from launch.terminal import duration
 from launch.trajectories import printable
 
-MARKS = ("manifest.json", "provenance.json")
-DEEPEST = 3
 STYLES = {"done": "green", "running": "cyan", "failed": "red", "lost": "yellow", "waiting": "dim"}
 
 
@@ -41,20 +39,11 @@ class Status(Inquiry):
 
     def check(self) -> None:
         """Refuse folders that hold neither a sweep nor a run."""
-        if not self.runs:
-            raise ParameterError("runs", list(self.runs), "folders of sweeps or runs")
-        for name in self.runs:
-            if not found_in(Path(name)):
-                raise ParameterError(
-                    "runs",
-                    name,
-                    "a folder of a sweep (multirun/...), of a run (outputs/...), or "
-                    "one that holds some",
-                )
+        folders_of("runs", self.runs)
 
     def answer(self, out: Console) -> int:
         """Show the table; 0 where all are done, else 1."""
-        found = [each for name in self.runs for each in standings_in(Path(name))]
+        found = standings_of(folders_of("runs", self.runs))
         # a run may be found in its sweep and by itself: what the sweep knows comes first
         unique: dict[Path, Standing] = {}
         for each in sorted(found, key=lambda each: not each.overrides):
@@ -64,20 +53,10 @@ class Status(Inquiry):
         return 0 if all(each.state == "done" for each in standings) else 1
 
 
-def found_in(folder: Path) -> list[Path]:
-    """Give the sweeps and runs at or under a folder."""
-    if any((folder / mark).is_file() for mark in MARKS):
-        return [folder]
-    patterns = ["/".join(["*"] * depth) for depth in range(1, DEEPEST + 1)]
-    return sorted(
-        {path.parent for p in patterns for mark in MARKS for path in folder.glob(f"{p}/{mark}")}
-    )
-
-
-def standings_in(folder: Path) -> list[Standing]:
-    """Tell where the cells of the sweeps, and the runs, at or under a folder stand."""
+def standings_of(folders: Iterable[Path]) -> list[Standing]:
+    """Tell where the cells of sweeps, and runs, stand."""
     found: list[Standing] = []
-    for path in found_in(folder):
+    for path in folders:
         if (path / "manifest.json").is_file():
             started_in = Path(read_json(path / "manifest.json").get("started_in", "."))
             found += stand(read_sweep(path), base=started_in)

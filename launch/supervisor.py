@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from critwin.errors import CritwinError
+from launch.queue import go_back
 from launch.sweep import note_failure, read_cell
 from launch.worker import ALL_WELL, MEMORY_FULL, SOME_FAILED, STOPPED, Order
 
@@ -56,7 +58,7 @@ class Supervisor:
             if code == SOME_FAILED:
                 raise JobError("a cell failed; its log says why, above")
             if code == STOPPED:
-                raise JobError("told to stop; the same sweep goes on from here")
+                raise JobError(_stopped())
             if code == MEMORY_FULL:
                 continue
             ending = f"signal {-code}" if code < 0 else f"exit code {code}"
@@ -84,7 +86,7 @@ class Supervisor:
             [sys.executable, "-u", "-m", "launch.worker", self.order, str(writer)],
             stdin=subprocess.PIPE,
             pass_fds=(writer,),
-            preexec_fn=_ignore_warning,
+            preexec_fn=_become_worker,
         )
         os.close(writer)
         self._worker = worker
@@ -121,9 +123,21 @@ class Supervisor:
             worker.stdin.close()
 
 
-def _ignore_warning() -> None:
-    """Let the worker live through the signal that is meant for its supervisor."""
+def _stopped() -> str:
+    """Say what becomes of a job that was told to stop; a preempted one goes back to the queue."""
+    if go_back():
+        return "preempted; it is in the queue again and goes on from here"
+    return "told to stop; the same sweep goes on from here"
+
+
+def _become_worker() -> None:
+    """Let the worker live through the signal that is meant for its supervisor, and die before it.
+
+    Where memory is out, the kernel is to end the process that takes it: the other tells what was.
+    """
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
 def _progress(order: Order, run_id: str) -> int:

@@ -40,6 +40,9 @@ FINISH_SECONDS = 120.0
 
 DEFAULT_HOST = "https://api.wandb.ai"
 
+CHOSEN = "chosen"
+"""Key of a W&B run's config under which the names of its components stand: model, dataset, ..."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
@@ -116,8 +119,7 @@ class WandbTracking(Tracking):
     def __post_init__(self) -> None:
         if self.mode not in (None, "online", "offline", "disabled"):
             raise ParameterError("mode", self.mode, "null, online, offline or disabled")
-        if not self.project or any(sign in self.project for sign in "/\\#?%:"):
-            raise ParameterError("project", self.project, "a name without / \\ # ? % :")
+        check_project(self.project)
 
     def open(self, info: RunInfo) -> OpenTracker:
         """Begin a W&B run in the background."""
@@ -134,6 +136,16 @@ class WandbTracking(Tracking):
                 log.warning("W&B has no key (WANDB_API_KEY or ~/.netrc); it works offline")
             return "offline"
         return asked
+
+
+def check_project(project: str) -> None:
+    """Refuse the name of a project that W&B does not take.
+
+    Raises:
+        ParameterError: It is empty or holds a sign that is not allowed.
+    """
+    if not project or any(sign in project for sign in "/\\#?%:"):
+        raise ParameterError("project", project, "a name without / \\ # ? % :")
 
 
 def has_key() -> bool:

@@ -12,13 +12,19 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from critwin.verdict_summary import verdict_texts
+from critwin.verdict_summary import standing, verdict_texts
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Characters that a terminal would obey, tab and line break apart."""
 
-WANTED = ((True, True), (False, True), (None, False))
-"""What is shown: whether it is right (None: either), and whether it has a window."""
+WANTED = ((True, "window"), (False, "window"), (None, "none"))
+"""What is shown: whether it is right (None: either), and how it stands with windows."""
+
+STANDINGS = {
+    "window": "with a window",
+    "none": "without a window",
+    "undecided": "of which it is undecided whether it has a window",
+}
 
 POINTS = 12
 """Points of a curve that are printed, at most."""
@@ -97,6 +103,9 @@ class Trajectory:
 def read_trajectories(run: Path) -> list[tuple[str, Trajectory]]:
     """Give one right answer with a window, one wrong with a window, one without, with captions.
 
+    Without is where the rule certifies none, or promises nothing and finds none: an answer of which
+    that is undecided is called so.
+
     Where a kind does not exist, the original that rises most between neighbouring cuts takes its
     place, of those alike in being right where there are any, and its caption says what it is.
 
@@ -116,7 +125,9 @@ def read_trajectories(run: Path) -> list[tuple[str, Trajectory]]:
         if own.get(row["original_id"]) == row["label"]:
             span = (row["position_start"], row["position_end"])
             windows.setdefault(row["original_id"], []).append(span)
-    chosen = _choose(originals, windows, _rises(paths[2]))
+    given = _verdicts(run / "verdicts.parquet")
+    standings = {name: standing(name in windows, given.get(name, ())) for name in own}
+    chosen = _choose(originals, standings, _rises(paths[2]))
     return [
         (caption, _trajectory(row, windows.get(row["original_id"], []), run))
         for caption, row in chosen
@@ -125,16 +136,16 @@ def read_trajectories(run: Path) -> list[tuple[str, Trajectory]]:
 
 def _choose(
     originals: Sequence[dict[str, Any]],
-    windows: Mapping[str, Sequence[tuple[int, int]]],
+    standings: Mapping[str, str],
     rises: Mapping[str, float],
 ) -> list[tuple[str, dict[str, Any]]]:
     chosen: dict[int, tuple[str, dict[str, Any]]] = {}
     rest = list(originals)
-    for place, (correct, found) in enumerate(WANTED):
+    for place, (correct, wanted) in enumerate(WANTED):
         for row in rest:
             alike = correct is None or row["correct"] is correct
-            if alike and (row["original_id"] in windows) is found:
-                chosen[place] = (_caption(correct, found), row)
+            if alike and standings[row["original_id"]] == wanted:
+                chosen[place] = (_caption(correct, wanted), row)
                 rest.remove(row)
                 break
     for place, (correct, _) in enumerate(WANTED):
@@ -143,7 +154,7 @@ def _choose(
                 rest,
                 key=lambda r: (r["correct"] is correct, rises.get(r["original_id"], -math.inf)),
             )
-            caption = _caption(row["correct"], row["original_id"] in windows)
+            caption = _caption(row["correct"], standings[row["original_id"]])
             if any(caption == shown for shown, _ in chosen.values()):
                 caption = f"Another {caption.partition(' ')[2]}"
             chosen[place] = (caption, row)
@@ -151,9 +162,19 @@ def _choose(
     return [chosen[place] for place in sorted(chosen)]
 
 
-def _caption(correct: bool | None, found: bool) -> str:
+def _caption(correct: bool | None, standing: str) -> str:
     article = "An" if correct is None else "A"
-    return f"{article} {KINDS[correct]} {'with' if found else 'without'} a window"
+    return f"{article} {KINDS[correct]} {STANDINGS[standing]}"
+
+
+def _verdicts(verdicts: Path) -> dict[str, set[str]]:
+    """Give each original's verdicts; none where the rule gives none."""
+    if not verdicts.exists():
+        return {}
+    found: dict[str, set[str]] = {}
+    for row in pq.read_table(verdicts, columns=["original_id", "verdict"]).to_pylist():
+        found.setdefault(row["original_id"], set()).add(row["verdict"])
+    return found
 
 
 def _rises(curves: Path) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 NAMES = {
@@ -26,6 +26,24 @@ def hints_of(target: type) -> dict[str, Any]:
         return get_type_hints(inspect.getattr_static(target, "__init__"))
     except NameError:  # a name that is imported for type checkers alone
         return {}
+
+
+def field_names(target: type) -> dict[str, str]:
+    """Give the fields that have another key in the config, by that key.
+
+    A field says so where its key is a word that its class needs for a method.
+    """
+    own = fields(target) if is_dataclass(target) else ()
+    return {field.metadata["key"]: field.name for field in own if "key" in field.metadata}
+
+
+def value_class(hint: Any) -> type | None:
+    """Give the class of a mapping's values, where they are components; else None."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin not in (dict, Mapping) or not inspect.isclass(arguments[-1]):
+        return None
+    found: type = arguments[-1]
+    return found if is_dataclass(found) else None
 
 
 def fits(value: object, hint: Any) -> bool:

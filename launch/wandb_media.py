@@ -13,8 +13,10 @@ log = logging.getLogger(__name__)
 
 TABLES = ("curves", "windows", "attribution", "plans")
 
-
 RECORDS = ("*.parquet", "*.json", "*.yaml", "report.html")
+PAGE_BYTES = 50 * 10**6
+"""Larger pages are not shown at W&B: its app loads a page whole, and stands still meanwhile."""
+
 RECORDS_BYTES = 10**9
 """Larger records stay where they are: an upload must not hold the end of a run up."""
 
@@ -55,8 +57,11 @@ def publish(run: Any, directory: Path, *, step: int) -> None:
         if path.exists():
             media[name] = table(path)
     page = directory / "report.html"
-    if page.exists():
+    if page.exists() and page.stat().st_size <= PAGE_BYTES:
         media["report"] = wandb.Html(page.read_text(encoding="utf-8"), inject=False)
+    elif page.exists():
+        limit = f"larger than {PAGE_BYTES // 10**6} MB"
+        log.warning("the page is %s: W&B gets it with the records, not to look at: %s", limit, page)
     for path in sorted((directory / "figures").glob("*.png")):
         media[f"figures/{path.stem}"] = wandb.Image(str(path))
     if media:
@@ -64,7 +69,8 @@ def publish(run: Any, directory: Path, *, step: int) -> None:
     summary = directory / "summary.json"
     if summary.exists():
         numbers = dict(flatten(json.loads(summary.read_text(encoding="utf-8"))))
-        run.summary.update(numbers)
+        # a number must not take the place of a table in W&B's summary
+        run.summary.update({key: value for key, value in numbers.items() if key not in media})
 
 
 def table(path: Path) -> Any:

@@ -12,8 +12,9 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
+from critwin.corpus import Split
 from critwin.errors import ParameterError
 from critwin.problem import PlantedBranch, Problem, ProblemSet
 from critwin.problems.arithmetic_events import (
@@ -45,8 +46,6 @@ from critwin.problems.arithmetic_student import (
     Pen,
     random_chooser,
 )
-
-Split = Literal["train", "validation", "test"]
 
 LARGEST = 99
 """No number in a problem or in any of its chains exceeds it: two digits."""
@@ -282,6 +281,8 @@ class ArithmeticProblems(ProblemSet):
     n_problems: int = 30
     split: str = "test"
     seed: int = 0
+
+    licence = "Apache-2.0"  # that of this project
 
     def __post_init__(self) -> None:
         """Check the parameters.

@@ -1,27 +1,21 @@
-"""The words of the arithmetic problems, and a tokenizer that knows exactly these words.
-
-One token for a word with the space before it, as in GPT-2, and one for each digit, so that decoding
-gives back the very text that was encoded.
-"""
+"""The words of the arithmetic problems, and the texts on which the embedded model is trained."""
 
 from __future__ import annotations
 
+import math
 import random
-import re
 from functools import cache
-from typing import TYPE_CHECKING
 
-from critwin.problems.arithmetic import draw_story
-from critwin.problems.arithmetic_student import NAMES, THINGS
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-PAD, BOS, EOS, UNKNOWN = "<pad>", "<bos>", "<eos>", "<unk>"
-PATTERN = r" ?[A-Za-z]+| ?[0-9]|\n| ?[^\sA-Za-z0-9]"
+from critwin.corpus import Corpus, CorpusSample, Split
+from critwin.problems.arithmetic import draw_story, write_chain
+from critwin.problems.arithmetic_student import NAMES, THINGS, random_chooser
+from critwin.problems.word_tokens import BOS, EOS, number_words, split_words
 
 # Every word has a chance above 1 % to be in a story, so 2000 stories miss one with a chance < 1e-6.
 _VOCABULARY_STORIES = 2000
+
+LONGEST_CHAIN = 128
+"""The longest chain of 20,000 drawn ones has 110 tokens; a question has at most 60."""
 
 
 @cache
@@ -31,11 +25,10 @@ def vocabulary() -> dict[str, int]:
     words = {"\n", *NAMES, *(f" {word}" for word in NAMES + THINGS)}
     for _ in range(_VOCABULARY_STORIES):
         story, found = draw_story(rng, split="train")
-        words.update(re.findall(PATTERN, story.question))
+        words.update(split_words(story.question))
         for outcome in found:
-            words.update(re.findall(PATTERN, outcome.chain.text))
-    tokens = [PAD, BOS, EOS, UNKNOWN, *sorted(words)]
-    return {token: number for number, token in enumerate(tokens)}
+            words.update(split_words(outcome.chain.text))
+    return number_words(words)
 
 
 def sample_ids(question: str, chain: str) -> tuple[list[int], int]:
@@ -50,22 +43,26 @@ def sample_ids(question: str, chain: str) -> tuple[list[int], int]:
         before the chain.
     """
     known = vocabulary()
-    prompt = [known[BOS], *(known[token] for token in re.findall(PATTERN, question + "\n"))]
-    rest = [known[token] for token in re.findall(PATTERN, chain)]
+    prompt = [known[BOS], *(known[token] for token in split_words(question + "\n"))]
+    rest = [known[token] for token in split_words(chain)]
     return [*prompt, *rest, known[EOS]], len(prompt)
 
 
-def build_tokenizer() -> Tokenizer:
-    """Build the tokenizer: it puts `<bos>` in front, and maps unknown words to `<unk>`."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+class ArithmeticCorpus(Corpus):
+    """Word problems with chains of thought of the careless student."""
 
-    known = vocabulary()
-    tokenizer = Tokenizer(models.WordLevel(known, unk_token=UNKNOWN))
-    # Inverted, the pattern names the pieces to keep; what lies between them is dropped.
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PATTERN), "removed", invert=True)
-    tokenizer.decoder = decoders.Fuse()
-    tokenizer.add_special_tokens([PAD, BOS, EOS, UNKNOWN])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", special_tokens=[(BOS, known[BOS])]
-    )
-    return tokenizer
+    name = "arithmetic"
+    longest = 192
+    answer = LONGEST_CHAIN
+
+    def vocabulary(self) -> dict[str, int]:
+        """Give the number of every token."""
+        return vocabulary()
+
+    def draw(self, rng: random.Random, split: Split) -> CorpusSample:
+        """Draw a story and a chain; the entropy is the student's on the story, exact."""
+        story, found = draw_story(rng, split=split)
+        chain = write_chain(story, random_chooser(rng))
+        entropy = -sum(o.probability * math.log(o.probability) for o in found)
+        ids, prompt = sample_ids(story.question, chain.text)
+        return CorpusSample(ids, prompt, entropy)

@@ -139,11 +139,14 @@ def _records(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
 def _json_lines(text: str) -> RawRows:
     rows: list[dict[str, Any]] = []
     lines, rejected = [], []
+    decode = json.JSONDecoder(
+        parse_constant=_no_number
+    ).decode  # json.loads makes one for each line
     for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
         try:
-            row = json.loads(content, parse_constant=_no_number)
+            row = decode(content)
         except (ValueError, RecursionError) as error:
             rejected.append(Rejected(line, f"it is no JSON ({error})"))
             continue
@@ -153,10 +156,10 @@ def _json_lines(text: str) -> RawRows:
             continue
         rows.append(row)
         lines.append(line)
-    names = dict.fromkeys(name for row in rows for name in row)
     keys = {
         i: frozenset(row) for i, row in enumerate(rows) if i == 0 or row.keys() != rows[0].keys()
     }
+    names = dict.fromkeys(name for i in keys for name in rows[i])
     columns = {name: [row.get(name) for row in rows] for name in names}
     return RawRows(columns, lines, "line", rejected, keys)
 

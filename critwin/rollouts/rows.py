@@ -5,9 +5,9 @@ A row that cannot be used is named by its line and the reason. Nothing is guesse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, NoReturn, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -101,9 +101,11 @@ def check_rows(raw: RawRows, name: str) -> Rollouts:
     Raises:
         RolloutError: It is of neither form or of both, or no row of it can be used.
     """
+    rejected = {r.line: r.reason for r in raw.rejected}
+    if not len(raw.lines):
+        _refuse_none(raw, name, rejected)
     form = _form(raw, name)
     wanted = [c for c in (*REQUIRED[form], *OPTIONAL[form]) if c in raw.columns]
-    rejected = {r.line: r.reason for r in raw.rejected}
     _reject_other_keys(raw, form, rejected)
     values = _read_values(raw, form, wanted, rejected)
     rows = pd.DataFrame(values)
@@ -114,8 +116,7 @@ def check_rows(raw: RawRows, name: str) -> Rollouts:
     rows = rows[~rows["line"].isin(list(rejected))]
     rows = _check_counts(rows, rejected) if form == "counts" else _check_branches(rows, rejected)
     if not len(rows):
-        why = f" ({raw.unit} {min(rejected)}: {rejected[min(rejected)]})" if rejected else ""
-        raise RolloutError(f"{name} holds no row that can be used{why}")
+        _refuse_none(raw, name, rejected)
     order = {t: i for i, t in enumerate(dict.fromkeys(values["trajectory_id"]))}
     keys = [rows["position"], rows["trajectory_id"].map(order)]
     ignored = tuple(sorted(c for c in raw.columns if c not in wanted))
@@ -127,6 +128,13 @@ def check_rows(raw: RawRows, name: str) -> Rollouts:
         rejected=tuple(Rejected(line, rejected[line]) for line in sorted(rejected)),
         ignored=ignored,
     )
+
+
+def _refuse_none(raw: RawRows, name: str, rejected: Mapping[int, str]) -> NoReturn:
+    """Say that no row can be used, and what is wrong with the first."""
+    number = f"; {len(rejected)} are malformed" if len(rejected) > 1 else ""
+    why = f" ({raw.unit} {min(rejected)}: {rejected[min(rejected)]}{number})" if rejected else ""
+    raise RolloutError(f"{name} holds no row that can be used{why}")
 
 
 def _form(raw: RawRows, name: str) -> Form:
@@ -168,29 +176,33 @@ def _read_values(
     need = {*REQUIRED[form]}
     found: dict[str, list[object]] = {}
     for column in wanted:
-        read, known = READERS[column], dict[object, object]()
-        made: list[object] = []
-        for i, value in enumerate(raw.columns[column]):
-            key = (type(value), value) if isinstance(value, str | int | float) else None
-            if key is not None and key in known:
-                made.append(known[key])
-                continue
-            result = None
-            if missing(value):
-                if column in need and not (form == "branches" and column == "label"):
-                    rejected.setdefault(raw.lines[i], f"{column} is missing")
-            else:
-                try:
-                    result = read(value)
-                except ValueError as error:
-                    reason = f"{column} is {value!r:.60}; allowed: {error}"
-                    rejected.setdefault(raw.lines[i], reason)
-                else:
-                    if key is not None:
-                        known[key] = result
-            made.append(result)
-        found[column] = made
+        lacking = column in need and not (form == "branches" and column == "label")
+        values = raw.columns[column]
+        kinds = list(map(_kind, values))
+        # each different value is read once: there are few of most columns
+        known = {kind: _read(column, kind[1], lacking) for kind in dict.fromkeys(kinds)}
+        found[column] = [known[kind][0] for kind in kinds]
+        if any(reason for _, reason in known.values()):
+            for line, kind in zip(raw.lines, kinds, strict=True):
+                if reason := known[kind][1]:
+                    rejected.setdefault(line, reason)
     return found
+
+
+def _kind(value: object) -> tuple[type, object]:
+    """Tell 1, 1.0 and true apart; lists and the like go by how they are written."""
+    kind = value.__class__
+    return kind, value if kind.__hash__ is not None else repr(value)
+
+
+def _read(column: str, value: object, lacking: bool) -> tuple[object, str]:
+    """Give a value, or None with the reason why its row cannot be used."""
+    if missing(value):
+        return None, f"{column} is missing" if lacking else ""
+    try:
+        return READERS[column](value), ""
+    except ValueError as error:
+        return None, f"{column} is {value!r:.60}; allowed: {error}"
 
 
 def _check_counts(rows: pd.DataFrame, rejected: dict[int, str]) -> pd.DataFrame:

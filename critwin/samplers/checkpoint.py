@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import sys
 from dataclasses import dataclass
@@ -14,12 +15,17 @@ from critwin.errors import ModelError, ParameterError
 from critwin.samplers.engine import Engine
 from critwin.samplers.plain_decoding import PlainDecoder
 
+log = logging.getLogger(__name__)
+
 EMBEDDED = "embedded:"
 ASSETS = Path(__file__).parents[1] / "assets"
 HASHED = (".json", ".safetensors", ".txt", ".model", ".jinja")
 """Endings of the files of a checkpoint that decide what it generates."""
 
 ENGINES = ("shared", "plain")
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+"""A revision that cannot change."""
 
 
 @dataclass(frozen=True)
@@ -41,56 +47,134 @@ class Loaded:
     context: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What is loaded, and how; see the fields of LanguageSampler."""
+
+    path: str
+    revision: str | None
+    dtype: str
+    device: str
+    engine: str
+    device_map: str | None
+    attention: str | None
+    adapter: str | None
+    adapter_revision: str | None
+    quantization: str | None
+    trust_remote_code: bool
+    deterministic: bool
+
+
 @lru_cache(maxsize=1)
-def load(
-    path: str,
-    revision: str | None,
-    dtype: str,
-    device: str,
-    trust_remote_code: bool,
-    deterministic: bool,
-    engine: str,
-) -> Loaded:
+def load(checkpoint: Checkpoint) -> Loaded:
     """Load weights and tokenizer; runs of one process that share a model load it once."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    device = _device(device)
-    folder = local_folder(path)
-    where = {} if revision is None else {"revision": revision}
-    # grouped products of experts know no float64
-    experts = {"experts_implementation": "eager"} if dtype == "float64" else {}
-    source = str(folder or path)
+    device = choose_device(checkpoint.device)
+    torch.use_deterministic_algorithms(checkpoint.deterministic)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, trust_remote_code=trust_remote_code, **where
+        tokenizer = load_tokenizer(
+            checkpoint.path, checkpoint.revision, trust_remote_code=checkpoint.trust_remote_code
         )
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source,
-            dtype=getattr(torch, dtype),
-            use_safetensors=True,
-            trust_remote_code=trust_remote_code,
-            **where,
-            **experts,
-        )
+        model = _weights(checkpoint, device)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(f"model.path is {path!r}; it cannot be loaded: {error}") from error
-    torch.use_deterministic_algorithms(deterministic)
-    model = model.to(device).eval()
-    end_ids = _end_ids(model, tokenizer)
-    try:
-        decoder = Engine(model) if engine == "shared" else PlainDecoder(model)
-    except ModelError as error:
-        raise ModelError(f"model.engine is {engine!r}; {error}; allowed here: plain") from error
+        raise ModelError(
+            f"model.path is {checkpoint.path!r}; it cannot be loaded: {error}"
+        ) from error
+    _adapt(model, checkpoint)
+    model = model.eval()
+    end_ids = _end_ids(model.generation_config.eos_token_id, tokenizer)
     return Loaded(
         model=model,
-        decoder=decoder,
+        decoder=_decoder(model, checkpoint.engine),
         tokenizer=tokenizer,
         end_ids=end_ids,
         context=_context(model.config.get_text_config()),
     )
+
+
+def load_tokenizer(path: str, revision: str | None, *, trust_remote_code: bool) -> Any:
+    """Load the tokenizer of a checkpoint, with its chat template."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(
+        str(local_folder(path) or path),
+        trust_remote_code=trust_remote_code,
+        **_revision(revision),
+    )
+
+
+def _weights(checkpoint: Checkpoint, device: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = getattr(torch, "float64" if checkpoint.deterministic else checkpoint.dtype)
+    settings: dict[str, Any] = {}
+    # grouped products of experts know no float64
+    if dtype == torch.float64:
+        settings["experts_implementation"] = "eager"
+    if checkpoint.attention is not None:
+        settings["attn_implementation"] = checkpoint.attention
+    if checkpoint.quantization is not None:
+        settings["quantization_config"] = _bits(checkpoint.quantization, dtype)
+        settings["device_map"] = {"": device}  # packed weights cannot be moved afterwards
+    if checkpoint.device_map is not None:
+        settings["device_map"] = checkpoint.device_map
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        str(local_folder(checkpoint.path) or checkpoint.path),
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=checkpoint.trust_remote_code,
+        **_revision(checkpoint.revision),
+        **settings,
+    )
+    return model if "device_map" in settings else model.to(device)
+
+
+def _bits(quantization: str, dtype: Any) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    if quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    # normal-float weights: Dettmers et al. (2023), QLoRA, arXiv:2305.14314, Section 3
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
+    )
+
+
+def _adapt(model: Any, checkpoint: Checkpoint) -> None:
+    """Put an adapter into a model; it is not merged, so that quantised weights can have one."""
+    if checkpoint.adapter is None:
+        return
+    source = local_folder(checkpoint.adapter) or checkpoint.adapter
+    try:
+        model.load_adapter(str(source), **_revision(checkpoint.adapter_revision))
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(
+            f"model.adapter is {checkpoint.adapter!r}; it cannot be loaded: {error}"
+        ) from error
+
+
+def _decoder(model: Any, engine: str) -> Engine | PlainDecoder:
+    places = set(getattr(model, "hf_device_map", {}).values())
+    if engine == "plain":
+        return PlainDecoder(model)
+    if len(places) > 1:
+        found = ", ".join(sorted(str(place) for place in places))
+        raise ModelError(
+            f"model.engine is {engine!r}; the model lies on several devices ({found}), and this "
+            "engine computes on one; allowed here: plain"
+        )
+    try:
+        return Engine(model)
+    except ModelError as error:
+        raise ModelError(f"model.engine is {engine!r}; {error}; allowed here: plain") from error
+
+
+def _revision(revision: str | None) -> dict[str, str]:
+    return {} if revision is None else {"revision": revision}
 
 
 def _context(config: Any) -> int:
@@ -107,7 +191,17 @@ def _context(config: Any) -> int:
     return longest
 
 
-def _device(asked: str) -> str:
+def context_of(path: str, revision: str | None, *, trust_remote_code: bool) -> int:
+    """Give the tokens that a checkpoint takes, without its weights."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(
+        str(local_folder(path) or path), trust_remote_code=trust_remote_code, **_revision(revision)
+    )
+    return _context(config.get_text_config())
+
+
+def choose_device(asked: str) -> str:
     """Choose the device, or refuse one that this machine does not have."""
     import torch
 
@@ -125,31 +219,47 @@ def _device(asked: str) -> str:
     return asked
 
 
-def _end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+def end_ids_of(path: str, revision: str | None, tokenizer: Any) -> tuple[int, ...]:
+    """Give the tokens that end a generation of a checkpoint, without its weights."""
+    from transformers import GenerationConfig
+
+    try:
+        where: dict[str, Any] = _revision(revision)
+        found = GenerationConfig.from_pretrained(str(local_folder(path) or path), **where)
+    except OSError:  # it has none
+        return _end_ids(None, tokenizer)
+    return _end_ids(found.eos_token_id, tokenizer)
+
+
+def _end_ids(named: int | list[int] | None, tokenizer: Any) -> tuple[int, ...]:
     """Give the tokens that end a generation: the generation config's, else the tokenizer's."""
-    ids = model.generation_config.eos_token_id
-    if ids is None:
-        ids = tokenizer.eos_token_id
+    ids = tokenizer.eos_token_id if named is None else named
     if ids is None:
         raise ModelError("the model names no end token, neither in its config nor its tokenizer")
     return tuple(ids) if isinstance(ids, list | tuple) else (ids,)
 
 
-def check_path(path: object) -> None:
-    """Refuse what can be neither a checkpoint folder nor a hub name."""
+def check_path(path: object, *, name: str = "path", holds: str = "config.json") -> None:
+    """Refuse what can be neither a checkpoint folder nor a hub name.
+
+    Args:
+        path: A folder or a hub name.
+        name: The key that names it, for the message.
+        holds: File that a folder has to hold.
+    """
+    allowed = "a checkpoint folder or a hub name such as org/name"
     if not isinstance(path, str) or not path:
-        raise ParameterError("path", path, "a checkpoint folder or a hub name such as org/name")
+        raise ParameterError(name, path, allowed)
     if path.startswith(EMBEDDED) or path.startswith(("/", ".", "~")) or Path(path).exists():
         folder = local_folder(path)
-        if folder is None or not (folder / "config.json").is_file():
+        if folder is None or not (folder / holds).is_file():
             shipped = ", ".join(
-                f"{EMBEDDED}{p.name}" for p in sorted(ASSETS.iterdir()) if p.is_dir()
+                f"{EMBEDDED}{p.name}" for p in sorted(ASSETS.iterdir()) if (p / holds).is_file()
             )
-            raise ParameterError(
-                "path", path, f"a folder that holds config.json and *.safetensors, or {shipped}"
-            )
+            what = f"a folder that holds {holds} and *.safetensors"
+            raise ParameterError(name, path, f"{what}, or {shipped}" if name == "path" else what)
     elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path):
-        raise ParameterError("path", path, "a checkpoint folder or a hub name such as org/name")
+        raise ParameterError(name, path, allowed)
 
 
 def local_folder(path: str) -> Path | None:
@@ -179,17 +289,51 @@ def _hash_file(file: Path, size: int, modified: int) -> str:
 
 
 @lru_cache(maxsize=16)
-def hub_commit(path: str, revision: str | None) -> str:
+def hub_commit(path: str, revision: str | None, file: str = "config.json") -> str:
     """Give the commit that a hub model is at, or was when it was last fetched."""
     import huggingface_hub
 
     try:
-        snapshot = huggingface_hub.snapshot_download(
-            path, revision=revision, allow_patterns=["config.json"]
-        )
+        snapshot = huggingface_hub.snapshot_download(path, revision=revision, allow_patterns=[file])
     except OSError as error:
         raise ModelError(
             f"model.path is {path!r}; it is no folder here, not in the local cache of the hub, and "
             f"the hub does not give it ({type(error).__name__})"
         ) from error
     return Path(snapshot).name
+
+
+def content_of(path: str, revision: str | None, file: str = "config.json") -> str:
+    """Hash the files of a local checkpoint, or give the commit of a hub model."""
+    folder = local_folder(path)
+    return hash_folder(folder) if folder else hub_commit(path, revision, file)
+
+
+def origin(path: str, revision: str | None) -> dict[str, object]:
+    """Describe where a checkpoint comes from, for the record of a run.
+
+    Returns:
+        path, revision as it was asked for, content (commit or SHA-256 of the files), pinned
+        (whether the revision cannot change) and, where it can, a warning.
+    """
+    pinned = local_folder(path) is not None or bool(COMMIT.fullmatch(revision or ""))
+    found: dict[str, object] = {
+        "path": path,
+        "revision": revision,
+        "content": content_of(path, revision),
+        "pinned": pinned,
+    }
+    if not pinned:
+        found["warning"] = (
+            f"{path} is taken at {revision or 'its default branch'}, which can change; the commit "
+            f"of this run is {found['content']}"
+        )
+    return found
+
+
+@lru_cache(maxsize=16)
+def warn_unpinned(path: str, revision: str | None) -> None:
+    """Warn, once in a process, of a checkpoint that can change from one run to the next."""
+    warning = origin(path, revision).get("warning")
+    if warning is not None:
+        log.warning("%s; model.revision=COMMIT pins it", warning)

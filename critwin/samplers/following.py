@@ -67,7 +67,7 @@ class KnownPath:
             lower = torch.where(own[:, 0] > 0, lower, 0.0)
             facts.append(torch.stack([lower, upper, cumulative[:, -1], surprisal]))
         lower, upper, total, surprisal = torch.cat(facts, dim=1).cpu().numpy()
-        return cls(lower, upper, total, tuple(surprisal.tolist()), _endings(sample_ids, law))
+        return cls(lower, upper, total, tuple(surprisal.tolist()), endings(sample_ids, law))
 
     def follow(self, request: Request, number: int) -> tuple[list[Row], dict[int, Drawn]]:
         """Follow the path with all draws of a request, as far as each of them does.
@@ -117,7 +117,7 @@ def _surprisal(scores: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
     return (-scores.gather(1, token)[:, 0].double()).clamp_(min=0)
 
 
-def _endings(sample_ids: tuple[int, ...], law: TokenLaw) -> Ints:
+def endings(sample_ids: tuple[int, ...], law: TokenLaw) -> Ints:
     """Give what each token of a sample ends it by, were it the last one."""
     import torch
 

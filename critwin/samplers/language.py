@@ -8,93 +8,77 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from typing import Literal
 
 import numpy as np
 
-from critwin.errors import ModelError, ParameterError
-from critwin.generation import Generation, Prefix, TextSampler, truncate
-from critwin.prompt import Prompt
-from critwin.protocol import Sampling, check_number, check_whole
-from critwin.sampler import ForkingSampler, Path
+from critwin.errors import ParameterError
+from critwin.generation import Generation
+from critwin.protocol import check_number, check_whole
+from critwin.sampler import Floats, Path
+from critwin.samplers.chat_text import ChatText
 from critwin.samplers.checkpoint import (
     ENGINES,
+    Checkpoint,
     Loaded,
     check_path,
-    hash_folder,
-    hub_commit,
+    content_of,
     load,
     local_folder,
+    origin,
 )
-from critwin.samplers.token_law import Drawn, Request, TokenLaw
+from critwin.samplers.token_law import Drawn, Request
+from critwin.samplers.token_sampler import TokenSampler
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
-    """A causal language model, drawn from with temperature, top-k and top-p.
+class LanguageSampler(TokenSampler):
+    """A causal language model of transformers in this process.
 
-    Attributes:
-        path: Local checkpoint folder, hub name such as `org/name`, or `embedded:arithmetic`.
-        revision: Branch, tag or commit of a hub model; None for its default.
+    Attributes beside those of TokenSampler:
         dtype: Number type of weights and computation: float32, bfloat16, float16 or float64.
         device: `auto` (a GPU if there is one), `cpu`, `mps`, `cuda` or `cuda:N`.
+        device_map: Spreads the layers over what there is, as accelerate does (`auto`, `balanced`,
+            `sequential`); None puts all on `device`. More than one device needs the plain engine.
+        attention: Attention implementation of transformers, such as `sdpa` or `flash_attention_2`,
+            for the plain engine; None for its default. The shared engine brings its own.
+        quantization: `4bit` or `8bit` weights of bitsandbytes; None for `dtype`.
+        adapter: Folder or hub name of a PEFT adapter; None for none.
+        adapter_revision: Branch, tag or commit of a hub adapter; None for its default.
         engine: `shared` decodes rows together that share what their prefixes share; `plain` takes
             models that it refuses. The law is the same.
         batch_size: Rows decoded together at most, >= 1; None finds what fits and is of use.
         memory_gb: Memory that decoding may take, in 10^9 bytes, > 0; None takes half of what is
             free. Out of memory halves the rows.
-        temperature: Divides the logits, >= 0; 0 takes the most probable token.
-        top_k: Keep the k most probable tokens; None keeps all.
-        top_p: Keep the most probable tokens that together reach this probability, in (0, 1].
-        min_p: Drop tokens less probable than this share of the most probable one, in [0, 1].
-        repetition_penalty: Divides the logits of tokens that stand in prompt or sample already
-            (multiplies those below 0), > 0; 1 for none.
-        max_new_tokens: Length limit from the end of the prompt, >= 1; the model's context is one
-            too. Both depend on the prompt alone, so originals and resamples share them.
-        stop: Strings that end a generation; they stay part of it. Names of special tokens may
-            stand in them; the token ends it then, though no text shows it.
-        trust_remote_code: Run Python code that comes with the checkpoint.
         deterministic: Compute in float64 with deterministic kernels, so that batch size and order
             do not change a byte; for tests and small models.
     """
 
-    path: str
-    revision: str | None = None
     dtype: str = "float32"
     device: str = "auto"
+    device_map: str | None = None
+    attention: str | None = None
+    quantization: Literal["4bit", "8bit"] | None = None
+    adapter: str | None = None
+    adapter_revision: str | None = None
     engine: str = "shared"
     batch_size: int | None = None
     memory_gb: float | None = None
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float = 1.0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    max_new_tokens: int = 512
-    stop: tuple[str, ...] = ()
-    trust_remote_code: bool = False
     deterministic: bool = False
 
-    execution = frozenset({"path", "device", "engine", "batch_size", "memory_gb"})
-    loaded_by = frozenset(
-        {"path", "revision", "dtype", "device", "engine", "trust_remote_code", "deterministic"}
+    # what path, adapter and their revisions name is hashed by its content
+    execution = frozenset(
+        {"path", "revision", "adapter", "adapter_revision"}
+        | {"device", "device_map", "attention", "engine", "batch_size", "memory_gb"}
     )
+    loaded_by = frozenset(field.name for field in fields(Checkpoint))
 
     def __post_init__(self) -> None:
-        checked = Sampling(
-            temperature=self.temperature,
-            top_k=self.top_k,
-            top_p=self.top_p,
-            min_p=self.min_p,
-            repetition_penalty=self.repetition_penalty,
-            max_new_tokens=self.max_new_tokens,
-            stop=self.stop,
-        )
-        for name, value in checked.chosen().items():
-            object.__setattr__(self, name, value)
+        super().__post_init__()
         if self.dtype not in DTYPES:
             raise ParameterError("dtype", self.dtype, f"one of {', '.join(DTYPES)}")
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(self.device)):
@@ -103,17 +87,44 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
             raise ParameterError("engine", self.engine, f"one of {', '.join(ENGINES)}")
         check_whole("batch_size", self.batch_size, low=1)
         check_number("memory_gb", self.memory_gb, low=0.0, high=math.inf)
-        check_path(self.path)
+        self._check_loading()
 
-    def with_sampling(self, sampling: Sampling) -> Self:
-        """Return this sampler with its defaults replaced by the parameters that are set."""
-        chosen: dict[str, Any] = sampling.chosen()
-        return replace(self, **chosen)
+    def _check_loading(self) -> None:
+        """Refuse ways of loading that do not go together, or need a package that is missing."""
+        if self.attention is not None and self.engine == "shared":
+            allowed = "null, because engine=shared brings its own; engine=plain takes it"
+            raise ParameterError("attention", self.attention, allowed)
+        if self.device_map is not None and self.device != "auto":
+            raise ParameterError("device", self.device, "auto where device_map is set")
+        if self.quantization is not None and self.deterministic:
+            raise ParameterError("quantization", self.quantization, "null with deterministic=true")
+        for name, package in (
+            ("adapter", "peft"),
+            ("quantization", "bitsandbytes"),
+            ("device_map", "accelerate"),
+        ):
+            if getattr(self, name) is not None and find_spec(package) is None:
+                allowed = f"null, because {package} is not installed (pip install 'critwin[large]')"
+                raise ParameterError(name, getattr(self, name), allowed)
+        if self.adapter is not None:
+            check_path(self.adapter, name="adapter", holds="adapter_config.json")
 
     def fingerprint(self) -> str:
-        """Hash the checkpoint's files, or give the commit of a hub model."""
-        folder = local_folder(self.path)
-        return hash_folder(folder) if folder else hub_commit(self.path, self.revision)
+        """Hash the checkpoint's files, or give the commit of a hub model; with its adapter's."""
+        content = content_of(self.path, self.revision)
+        if self.adapter is None:
+            return content
+        return f"{content}+{self._adapter_content()}"
+
+    def _adapter_content(self) -> str:
+        return content_of(str(self.adapter), self.adapter_revision, "adapter_config.json")
+
+    def facts(self) -> dict[str, object]:
+        """Say which checkpoint was loaded, for the record of a run."""
+        found = origin(self.path, self.revision)
+        if self.adapter is not None:
+            found["adapter"] = {"path": self.adapter, "content": self._adapter_content()}
+        return found
 
     def device_used(self) -> str:
         """Name the device that holds the weights."""
@@ -129,164 +140,51 @@ class LanguageSampler(TextSampler, ForkingSampler[Generation, Prefix]):
         """How often memory ran out in this process and half as much was computed at once."""
         return self.loaded.decoder.halvings
 
-    def start(self, prompts: Sequence[Prompt]) -> list[Prefix]:
-        """Render each prompt to token ids, once, by the chat template where there is one."""
-        tokenizer = self.loaded.tokenizer
-        return [Prefix(_render(tokenizer, prompt)) for prompt in prompts]
-
-    def resample(
-        self, y: Sequence[Prefix], *, seeds: Sequence[Sequence[int]]
-    ) -> list[list[Generation]]:
-        """Continue each prefix, once per seed; a generation that was kept whole is returned."""
-        limits = [self._limit(prefix) for prefix in y]
-        open_ = [i for i, p in enumerate(y) if p.whole is None and p.level < limits[i]]
-        requests = [
-            Request(
-                prompt_ids=y[i].prompt_ids,
-                sample_ids=_known(y[i]),
-                kept=y[i].level,
-                limit=limits[i],
-                seeds=tuple(seeds[i]),
-            )
-            for i in open_
-        ]
-        by_item = dict(zip(open_, self._decode(requests), strict=True))
-        return [
-            self._join(prefix, by_item[i]) if i in by_item else self._unchanged(prefix, len(s))
-            for i, (prefix, s) in enumerate(zip(y, seeds, strict=True))
-        ]
-
     def paths(self, x: Sequence[Generation]) -> list[Path]:
         """Give the probability of each token that was drawn, by one teacher-forced pass each."""
-        sequences = [(g.prompt_ids, g.token_ids) for g in x]
-        found = self.loaded.decoder.surprisals(sequences, self._law())
-        return [Path(np.exp(-np.array(own, dtype=np.float64))) for own in found]
+        found = self.surprisals([(g.prompt_ids, g.token_ids) for g in x])
+        return [Path(np.exp(-own)) for own in found]
 
-    def fork(
-        self, x: Sequence[Generation], position: Sequence[int], *, seeds: Sequence[int]
-    ) -> list[Generation]:
-        """Replace token `position` of each generation by another one and go on to the end.
+    def surprisals(
+        self, sequences: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+    ) -> list[Floats]:
+        """Give the surprisal of each token after a prompt, in nats, for pairs of token ids."""
+        found = self.loaded.decoder.surprisals(sequences, self.law())
+        return [np.array(own, dtype=np.float64) for own in found]
 
-        Forks of one generation at one token share the computation of what stands before it.
-        """
-        alike: dict[tuple[Generation, int], list[int]] = {}
-        for item, (g, at) in enumerate(zip(x, position, strict=True)):
-            if not 1 <= at <= len(g.token_ids):
-                raise ValueError(f"position is {at}; allowed: 1 to {len(g.token_ids)}")
-            alike.setdefault((g, at), []).append(item)
-        prefixes = [truncate(g, at - 1) for g, at in alike]
-        requests = [
-            Request(
-                prompt_ids=prefix.prompt_ids,
-                sample_ids=g.token_ids,
-                kept=prefix.level,
-                limit=self._limit(prefix),
-                seeds=tuple(seeds[item] for item in items),
-                excluded=g.token_ids[at - 1],
-            )
-            for prefix, ((g, at), items) in zip(prefixes, alike.items(), strict=True)
-        ]
-        forks: dict[int, Generation] = {}
-        for prefix, items, drawn in zip(
-            prefixes, alike.values(), self._decode(requests), strict=True
-        ):
-            forks.update(zip(items, self._join(prefix, drawn), strict=True))
-        return [forks[item] for item in range(len(x))]
+    @property
+    def chat(self) -> ChatText:
+        """The tokenizer with what stands about the model's turn in the config."""
+        return ChatText(self.loaded.tokenizer, self.chat_arguments, self.opening, self.shown)
 
-    def tokens(self, token_ids: Sequence[int]) -> list[str]:
-        """Give each token as text; special tokens as the tokenizer writes them."""
-        return [self.loaded.tokenizer.decode([i]) for i in token_ids]
-
-    def text(self, token_ids: Sequence[int]) -> str:
-        """Give token ids as text, special tokens left out."""
-        text: str = self.loaded.tokenizer.decode(list(token_ids), skip_special_tokens=True)
-        return text
-
-    def prompt_text(self, prompt_ids: Sequence[int]) -> str:
-        """Give the prompt as it was sent, special tokens shown."""
-        text: str = self.loaded.tokenizer.decode(list(prompt_ids))
-        return text
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and sample may have together."""
+        return self.loaded.context
 
     @property
     def loaded(self) -> Loaded:
         """The model in memory, loaded on first use."""
-        return load(
-            self.path,
-            None if local_folder(self.path) else hub_commit(self.path, self.revision),
-            "float64" if self.deterministic else self.dtype,
-            self.device,
-            self.trust_remote_code,
-            self.deterministic,
-            self.engine,
-        )
+        return load(self._checkpoint())
 
-    def _decode(self, requests: Sequence[Request]) -> list[list[Drawn]]:
+    def _checkpoint(self) -> Checkpoint:
+        """Say what is loaded: the names of a hub model as the commits that they mean now."""
+        given = {f.name: getattr(self, f.name) for f in fields(Checkpoint)}
+        given["revision"] = None if local_folder(self.path) else self.fingerprint().split("+")[0]
+        if self.adapter is not None and not local_folder(self.adapter):
+            given["adapter_revision"] = self._adapter_content()
+        return Checkpoint(**given)
+
+    def decode(self, requests: Sequence[Request]) -> list[list[Drawn]]:
+        """Draw continuations; for each request its draws, in the order of its seeds."""
         return self.loaded.decoder.decode(
             requests,
-            self._law(),
+            self.law(),
             rows=self.batch_size,
             memory=None if self.memory_gb is None else int(self.memory_gb * 1e9),
         )
 
-    def _limit(self, prefix: Prefix) -> int:
-        """Give the length limit of samples with this prompt."""
-        room = self.loaded.context - len(prefix.prompt_ids)
-        if room < 1:
-            raise ModelError(
-                f"a prompt has {len(prefix.prompt_ids)} tokens; the model's context holds "
-                f"{self.loaded.context}, and one has to be left for the answer"
-            )
-        return min(self.max_new_tokens, room)
-
-    def _law(self) -> TokenLaw:
-        return TokenLaw(
-            tokenizer=self.loaded.tokenizer,
-            end_ids=self.loaded.end_ids,
-            temperature=self.temperature,
-            top_k=self.top_k,
-            top_p=self.top_p,
-            min_p=self.min_p,
-            repetition_penalty=self.repetition_penalty,
-            stop=self.stop,
-        )
-
-    def _join(self, prefix: Prefix, drawn: Sequence[Drawn]) -> list[Generation]:
-        ids = [prefix.token_ids + d.token_ids for d in drawn]
-        # draws that follow their original to its end are all alike
-        distinct = [*dict.fromkeys(ids)]
-        texts = self.loaded.tokenizer.batch_decode(distinct, skip_special_tokens=True)
-        text = dict(zip(distinct, texts, strict=True))
-        return [
-            Generation(
-                prefix.prompt_ids, i, prefix.surprisal + d.surprisal, text[i], d.finish_reason
-            )
-            for i, d in zip(ids, drawn, strict=True)
-        ]
-
-    def _unchanged(self, prefix: Prefix, count: int) -> list[Generation]:
-        if prefix.whole is not None:
-            return [prefix.whole] * count
-        text = self.text(prefix.token_ids)
-        return [
-            Generation(prefix.prompt_ids, prefix.token_ids, prefix.surprisal, text, "length")
-        ] * count
-
-
-def _known(prefix: Prefix) -> tuple[int, ...]:
-    """Give the tokens of a sample that begins with the prefix."""
-    origin = prefix.origin
-    if origin is None or origin.token_ids[: prefix.level] != prefix.token_ids:
-        return prefix.token_ids
-    return origin.token_ids
-
-
-def _render(tokenizer: Any, prompt: Prompt) -> tuple[int, ...]:
-    if tokenizer.chat_template is None:
-        parts = [prompt.system, prompt.user, prompt.prefix]
-        text = "\n".join(part for part in parts[:2] if part) + "\n" + prompt.prefix
-        return tuple(tokenizer(text)["input_ids"])
-    messages = [{"role": "user", "content": prompt.user}]
-    if prompt.system:
-        messages.insert(0, {"role": "system", "content": prompt.system})
-    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    return tuple(tokenizer(text + prompt.prefix, add_special_tokens=False)["input_ids"])
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """Tokens that end a generation."""
+        return self.loaded.end_ids

@@ -144,6 +144,45 @@ class RandomHierarchy(ExactSampler):
                 raise ValueError("leaves that no rule writes; allowed: leaves drawn by this model")
         return found
 
+    def node_posteriors(self, data: Values) -> list[Floats]:
+        """Give P(symbol | leaves seen) of every node, by messages up the tree and down again.
+
+        Args:
+            data: Leaves, MASK where they are not seen, shape (N, s^L).
+
+        Returns:
+            For each height from the leaves to the root, shape (N, nodes, v).
+        """
+        up = self._messages(data)
+        down = np.full((len(data), 1, self.symbols), 1 / self.symbols)
+        found = [down * up[-1]]
+        for height in range(self.depth, 0, -1):
+            rules = self.tables[self.depth - height]  # (v, m, s)
+            below = up[height - 1].reshape(len(data), -1, self.branching, self.symbols)
+            passed = np.empty_like(below)
+            for child in range(self.branching):
+                weight = np.repeat(down[..., None], self.rules, axis=-1)
+                for other in range(self.branching):
+                    if other != child:
+                        weight *= below[:, :, other][:, :, rules[:, :, other]]
+                written = rules[:, :, child].ravel()[:, None] == np.arange(self.symbols)
+                passed[:, :, child] = weight.reshape(*weight.shape[:2], -1) @ written
+            down = passed.reshape(len(data), -1, self.symbols)
+            down /= down.sum(axis=-1, keepdims=True)
+            found.append(down * up[height - 1])
+        return [mass / mass.sum(axis=-1, keepdims=True) for mass in reversed(found)]
+
+    def node_stays(self, time: float) -> list[Floats]:
+        """Give, for draws of what is seen at a time, how often a node's symbol is drawn again.
+
+        Returns:
+            For each height from the leaves to the root, the sum of squared posteriors, averaged
+            over the nodes of the height, one number per draw.
+        """
+        values, u = self._drawn
+        beliefs = self.node_posteriors(np.where(u < time, MASK, values))
+        return [(belief**2).sum(axis=-1).mean(axis=1) for belief in beliefs]
+
     @cached_property
     def tables(self) -> list[Ints]:
         """Rules of each level from the root down: different strings for all, (v, m, s) each."""

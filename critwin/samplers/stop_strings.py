@@ -9,6 +9,7 @@ import torch
 from transformers import StopStringCriteria
 
 from critwin.errors import ParameterError
+from critwin.samplers.chat_text import special_tokens
 
 
 @lru_cache(maxsize=4)
@@ -55,7 +56,7 @@ class StopStrings(StopStringCriteria):
         """Give special tokens the text of their names where stop strings have them in it."""
         named = {
             i: name if self._stop_string_matching_mode is None else name.encode()
-            for i, name in _special(tokenizer).items()
+            for i, name in special_tokens(tokenizer).items()
             if any(name in stop for stop in self.stop_strings)
         }
         return tuple(named.get(i, text) for i, text in zip(ids, texts, strict=True))
@@ -71,7 +72,7 @@ class StopStrings(StopStringCriteria):
             return text
 
         vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-        special = _special(tokenizer)
+        special = special_tokens(tokenizer)
         anchor = next(i for _, i in vocabulary if i not in special and read([i]).strip())
         begin = len(read([anchor]))
         base: Any = StopStringCriteria
@@ -84,13 +85,6 @@ class StopStrings(StopStringCriteria):
             plain = text.encode() if as_bytes else text
             texts.append(plain if raw is None or i in special else raw)
         return tuple(texts), tuple(i for _, i in vocabulary)
-
-
-def _special(tokenizer: Any) -> dict[int, str]:
-    """Give the tokens that `skip_special_tokens` leaves out of a text, with their names."""
-    added = tokenizer.added_tokens_decoder.items()
-    own = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
-    return own | {i: str(token) for i, token in added if token.special}
 
 
 def _can_be_written(stop: Any, texts: frozenset[Any]) -> bool:

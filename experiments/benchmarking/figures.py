@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from critwin.drawing import DOUBLE, QUIET, drawing, percent, save
+from critwin.drawing import BLUE, DOUBLE, ORANGE, QUIET, SKY, YELLOW, drawing, percent, save
 from experiments.benchmarking.tables import METHODS, RATIOS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK = "#0072B2"
+INK = BLUE
 PARTS = {
-    "the model": ("#0072B2", ""),
-    "around the model": ("#F6CF71", ""),
-    "paths": ("#56B4E9", "////"),
-    "forks": ("#0072B2", ""),
-    "labels": ("#C24E00", "...."),
-    "planning": ("#F6CF71", "xxxx"),
+    "the model": (BLUE, ""),
+    "around the model": (YELLOW, ""),
+    "paths": (SKY, "////"),
+    "forks": (BLUE, ""),
+    "labels": (ORANGE, "...."),
+    "planning": (YELLOW, "xxxx"),
     "intervals": ("0.6", "\\\\\\\\"),
 }
 """Colour and hatch of each part of a method's time."""

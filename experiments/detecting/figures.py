@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from critwin.drawing import DOUBLE, QUIET, drawing, percent, save
+from critwin.drawing import BLUE, DOUBLE, GREEN, ORANGE, PINK, QUIET, SKY, drawing, percent, save
 from experiments.detecting.summary import CALIBRATED, rates
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES = {
-    "confident_jump": ("#0072B2", "o", 2.0),
-    "hierarchy": ("#56B4E9", "s", 1.0),
-    "scale": ("#009E73", "^", 1.0),
-    "change_point": ("#C24E00", "D", 1.0),
+    "confident_jump": (BLUE, "o", 2.0),
+    "hierarchy": (SKY, "s", 1.0),
+    "scale": (GREEN, "^", 1.0),
+    "change_point": (ORANGE, "D", 1.0),
     "paper_jump": ("0.55", "v", 1.0),
     "paper_jump_01": ("0.25", "x", 1.0),
-    "step": ("#CC79A7", "P", 1.0),
+    "step": (PINK, "P", 1.0),
 }
 """Colour, mark and width of each rule's line; a calibrated baseline's is dashed."""
 

@@ -32,7 +32,7 @@ class Comparison:
     """What a window's rows are made from.
 
     Attributes:
-        sampler: The sampler.
+        sampler: The sampler; None where the paper has no times.
         theory: Its mixture, each time of which is computed once.
         after: Components of S_after.
         before: Components of S_before.
@@ -41,7 +41,7 @@ class Comparison:
         measured: What was measured.
     """
 
-    sampler: ExactSampler
+    sampler: ExactSampler | None
     theory: NoisedMixture
     after: list[int]
     before: list[int]
@@ -64,7 +64,7 @@ class Comparison:
 
     def rest(self, members: list[int]) -> list[int]:
         """Give the components outside a set."""
-        return rest_of(self.sampler.mixture_weights, members)
+        return rest_of(self.theory.mixture_weights, members)
 
     def _times(self, measured: Measured, window: WindowTimes) -> list[Row]:
         after, before = self.sets()
@@ -124,7 +124,7 @@ class Comparison:
                 )
             )
         rest, place = self.rest(after), measured.at(float(middle))
-        w = float(self.sampler.mixture_weights[after].sum())
+        w = float(self.theory.mixture_weights[after].sum())
         out, back = (measured.leak(s, place, level=JOINT) for s in (after, rest))
         odds = (1 - w) / w
         scaled = Interval(
@@ -168,15 +168,17 @@ class Comparison:
 
     def _paper(self, measured: Measured) -> list[Row]:
         after, before = self.sets()
-        paper, axis = self.paper, self.sampler.axis
+        if self.sampler is None:
+            return []
+        sampler, paper, axis = self.sampler, self.paper, self.sampler.axis
         rows = []
 
         def inside(t: float | None) -> bool:
             return t is not None and axis.low <= t <= axis.high
 
         def place_of(t: float, *, later: bool) -> int:
-            level = self.sampler.level_at(t)
-            wanted = level if later else level + (self.sampler.time(level) > t + 1e-9)
+            level = sampler.level_at(t)
+            wanted = level if later else level + (sampler.time(level) > t + 1e-9)
             return int(abs(measured.levels - wanted).argmin())
 
         forms = {"printed": paper.after_printed, "corrected": paper.after_corrected}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from critwin.drawing import DOUBLE, QUIET, drawing, save
+from critwin.drawing import BLUE, DOUBLE, GREEN, ORANGE, PURPLE, QUIET, drawing, save
 from critwin.statistics import Interval
 from critwin.theory.posteriors import Estimate
 from experiments.exact.measuring import Measured
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = ("#0072B2", "#C24E00", "#009E73", "#7B4FA3")
+COLORS = (BLUE, ORANGE, GREEN, PURPLE)
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D")
 

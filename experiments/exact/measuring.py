@@ -81,8 +81,8 @@ class Measured:
         found = clustered_share(
             counts.sum(axis=1) - counts[:, inside].sum(axis=1), counts.sum(axis=1), level=level
         )
-        assert found is not None, "the mixture gave no original of a population"
-        return found
+        # without an original of the population nothing is known; checks see to it for exact ones
+        return Interval(0.5, 0.0, 1.0, 0, 0) if found is None else found
 
     def distance(self, members: Sequence[int], others: Sequence[int] | None, place: int) -> Bracket:
         """Bracket TV(p_t^members, p_t^others), or p_t itself, from labels alone."""
@@ -100,6 +100,9 @@ class Measured:
             )
             for half in (self.first, self.second)
         ]
+        if (halves[0] + halves[1]).sum(axis=0)[:2].min() == 0:
+            # a learned model may never show a label at a level: nothing is known there
+            return Bracket(0.0, 1.0, 0.0, 0.0, len(halves[0]), degenerate=True)
         found = tv_bracket(*halves, label=0, other=1)
         share = self.weights[chosen[1]].sum() / self.weights[chosen[0] + chosen[1]].sum()
         nested = others is None or set(members) < set(others)

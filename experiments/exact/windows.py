@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from critwin.errors import ParameterError
 from critwin.records import RunDirectory
+from critwin.report import write_report
 from critwin.samplers.exact import Draw, ExactSampler
 from critwin.statistics import Interval
 from critwin.theory.examples import PaperTimes
@@ -20,7 +21,6 @@ from critwin.theory.total_variation import stay, total_variation
 from experiments.exact.comparison import JOINT, Comparison
 from experiments.exact.figures import Line, Panel, side_by_side, write
 from experiments.exact.measuring import Measured, groups_of, measure, spread_levels
-from experiments.exact.page import write_page
 from experiments.exact.tables import write_records
 from experiments.exact.verdicts import (
     Row,
@@ -248,7 +248,7 @@ class ExactWindows(Experiment):
             "paper": _paper_numbers(self.paper()),
         }
         directory.write_json("summary", summary)
-        write_page(directory)
+        write_report(directory.path)
 
     def axis_end(self, times: dict[str, WindowTimes]) -> float:
         """Give where the figure's axis ends."""

@@ -17,7 +17,11 @@ FORBIDDEN = {
     "launch": set[str](),
 }
 ON_FIRST_USE = {"torch", "transformers", "diffusers", "matplotlib", "math_verify", "wandb"}
-KNOWS_TORCH = {"critwin/samplers/shared_attention.py", "critwin/samplers/stop_strings.py"}
+KNOWS_TORCH = {
+    "critwin/samplers/ladder.py",
+    "critwin/samplers/shared_attention.py",
+    "critwin/samplers/stop_strings.py",
+}
 """Modules that are imported inside functions only, so that they may import torch at their head."""
 
 

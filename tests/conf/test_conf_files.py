@@ -16,11 +16,13 @@ from experiments.tracker import Silent
 from launch.build import build, build_inquiry, component
 from launch.catalogue import CONF, experiments
 from launch.composing import composer, paths
+from launch.values import field_names
 
-GROUPS = ("model", "dataset", "prompt", "sampler", "feature", "window", "cluster", "tracker")
+COMPONENTS = ("model", "dataset", "prompt", "sampler", "feature", "window", "table")
+GROUPS = (*COMPONENTS, "cluster", "tracker")
 FILES = [path for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-INQUIRIES = ("status",)
-"""Questions that are asked at once, and are no experiments."""
+INQUIRIES = ("status", "dashboard")
+"""What is answered at once, and is no experiment."""
 EXPERIMENTS = [entry.name for entry in experiments() if entry.name not in INQUIRIES]
 WRITTEN = EXPERIMENTS
 if not hasattr(train_arithmetic, "TrainArithmetic"):
@@ -33,6 +35,9 @@ READERS = {
     "relabel": "runs=[{run}]",
     "compare": "runs=[{run},{run}]",
     "detect_file": "path={rollouts}",
+    "grade_file": "path={answers}",
+    "paper_tables": "runs=[{run}]",
+    "export": "runs=[{run}]",
 }
 """Experiments that read runs or files, and how they are given them."""
 
@@ -41,7 +46,10 @@ def opened(name: str, run: Path) -> list[str]:
     """Give overrides for what an experiment leaves open."""
     rollouts = run / "rollouts.csv"
     rollouts.write_text("trajectory_id,position,agreeing,trials\na,0,1,2\n")
-    return [READERS[name].format(run=run, rollouts=rollouts)] if name in READERS else []
+    answers = run / "answers.jsonl"
+    answers.write_text('{"gold": "1", "pred": "2"}\n')
+    given = {"run": run, "rollouts": rollouts, "answers": answers}
+    return [READERS[name].format(**given)] if name in READERS else []
 
 
 def compose(*overrides: str, mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -57,7 +65,15 @@ def given(path: Path, tmp_path: Path) -> list[str]:
     """Give overrides for what a file leaves open."""
     problems = tmp_path / "gsm8k.jsonl"
     problems.write_text(LINE)
-    values = {"gsm8k": [f"dataset.path={problems}"], "hf": ["model.path=some/model"]}
+    values = {
+        "own": [f"dataset.path={problems}"],
+        "pattern": ["feature.pattern=x"],
+        "structured_choice": ["feature.options=[a,b]"],
+        "judged": ["feature.judge.path=some/model"],
+        "strong_reject": ["feature.judge.path=some/model"],
+        "clip": ["feature.prompts={cat: a photo of a cat, dog: a photo of a dog}"],
+        **{name: ["model.path=some/model"] for name in ("hf", "server", "diffusion")},
+    }
     return values.get(path.stem, [])
 
 
@@ -84,8 +100,13 @@ def targets(node: object) -> list[dict]:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_component_file_names_every_keyword_of_its_target(path: Path, tmp_path: Path) -> None:
     group = path.parent.name
-    config = compose("+exp=llm_math", f"{group}={path.stem}", *given(path, tmp_path))
-    plain = OmegaConf.to_container(config[group], resolve=True)
+    if group == "table":
+        config = compose("+exp=paper_tables").tables
+        chosen = config[path.stem]
+    else:
+        config = compose("+exp=llm_math", f"{group}={path.stem}", *given(path, tmp_path))
+        chosen = config[group]
+    plain = OmegaConf.to_container(chosen, resolve=True)
     for node in targets(plain):
         module, _, name = node["_target_"].rpartition(".")
         target = getattr(__import__(module, fromlist=[name]), name)
@@ -98,6 +119,8 @@ def test_every_key_of_a_component_file_is_commented(path: Path) -> None:
     lines = path.read_text().split("\nhydra:")[0].splitlines()
     comments = [line for line in lines if line.startswith("#") and not line.startswith("# @")]
     assert comments, "the first comment says what it is"
+    if path.parent.name == "table":
+        lines = [line for line in lines if not line.startswith(" ")]  # columns, lines of a caption
     without = [
         line
         for line in lines
@@ -135,7 +158,9 @@ def test_the_keys_of_an_experiments_own_sweep_exist(name: str) -> None:
 def test_an_experiment_states_every_field_with_its_default(name: str) -> None:
     config = OmegaConf.to_container(compose(f"+exp={name}"), resolve=False)
     module, _, target = config["_target_"].rpartition(".")
-    fields = inspect.signature(getattr(__import__(module, fromlist=[target]), target)).parameters
+    kind = getattr(__import__(module, fromlist=[target]), target)
+    keys = {name: key for key, name in field_names(kind).items()}
+    fields = {keys.get(k, k): f for k, f in inspect.signature(kind).parameters.items()}
     assert set(fields) <= set(config)
     defaults = {k: f.default for k, f in fields.items() if f.default is not inspect.Parameter.empty}
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
@@ -144,7 +169,8 @@ def test_an_experiment_states_every_field_with_its_default(name: str) -> None:
 
 @pytest.mark.parametrize("name", INQUIRIES)
 def test_a_question_builds(name: str, run: Path) -> None:
-    inquiry = build_inquiry(compose(f"+exp={name}", f"runs=[{run}]"))
+    asked = [f"runs=[{run}]"] if name == "status" else []
+    inquiry = build_inquiry(compose(f"+exp={name}", *asked))
     assert inquiry is not None
     assert inquiry.name == name
 

@@ -18,6 +18,7 @@ from critwin.samplers.random_hierarchy import RandomHierarchy
 from critwin.samplers.random_walk import RandomWalk
 from critwin.samplers.sparse_regression import SparseRegression
 from tests.critwin.exact_text import as_text
+from tests.critwin.picture_text import picture_sampler
 
 # exact samplers, small, with every shape that they can have
 EXACT_SAMPLERS: dict[str, Callable[[], ExactSampler]] = {
@@ -64,6 +65,8 @@ ALL_SAMPLERS: dict[str, Callable[[Path], Any]] = {
         path=str(folder), max_new_tokens=6, temperature=0.8, top_k=5, top_p=0.9
     ),
     **{name: as_text(make) for name, make in EXACT_SAMPLERS.items()},
+    "diffusion_ddpm": picture_sampler("ddpm", coarse=True),
+    "diffusion_ddim": picture_sampler("ddim", coarse=False),
 }
 
 # those that also know the probability of each token drawn; the same makers, a narrower contract

@@ -2,6 +2,7 @@
 
 import json
 import re
+import string
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from critwin.page_data import SHOWN_CHARACTERS, SHOWN_PER_POSITION
+from critwin.page_data import unpacked
+from critwin.page_draws import SHOWN_CHARACTERS, SHOWN_PER_POSITION
 from critwin.records import ORIGINALS, RESAMPLES, RunDirectory
 from critwin.report import embedded_json, write_report
 
@@ -24,18 +26,38 @@ class _Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.scripts: list[str] = []
+        self._inside = False
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
+        self._inside = tag == "script"
+        self.scripts += [""] if self._inside else []
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = False
 
     def handle_data(self, data: str) -> None:
-        if self.elements and self.elements[-1][0] == "script":
-            self.scripts.append(data)
+        if self._inside:
+            self.scripts[-1] += data
+
+    def block(self, name: str) -> str:
+        """Give the text of the script element with an id."""
+        scripts = [attributes for tag, attributes in self.elements if tag == "script"]
+        (place,) = [i for i, attributes in enumerate(scripts) if attributes.get("id") == name]
+        return self.scripts[place]
 
     @property
-    def data(self) -> dict[str, Any]:
-        return json.loads(self.scripts[0])
+    def data(self) -> list[dict[str, Any]]:
+        """Give what the page knows of each original, opened as its script does."""
+        texts, *details = map(unpacked, self.block("blocks").split("\n"))
+        entries = json.loads(self.block("index"))["originals"]
+        return [
+            entry | detail | {"tokens": tokens, "prompt": texts["prompts"][number]}
+            for entry, detail, tokens, number in zip(
+                entries, details, texts["tokens"], texts["prompt"], strict=True
+            )
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +91,21 @@ def evil_run(tmp_path: Path, synthetic_run: Path) -> Path:
 def test_page_holds_every_original(page: str, synthetic_run: Path) -> None:
     originals = pd.read_parquet(synthetic_run / "originals.parquet")
     windows = pd.read_parquet(synthetic_run / "windows.parquet")
-    shown = _Page(page).data["originals"]
+    shown = _Page(page).data
     assert [one["id"] for one in shown] == list(originals["original_id"])
     assert [one["tokens"] for one in shown] == [list(tokens) for tokens in originals["tokens"]]
     assert sum(len(one["windows"]) for one in shown) == len(windows)
-    unread = [one for one in shown if one["unscored"]]
+    verdicts = dict(zip(originals["original_id"], originals["correct"], strict=True))
+    unread = set(originals.loc[originals["unscored"], "original_id"])
     assert unread
-    assert all(one["correct"] is None for one in unread)
+    for one in shown:
+        expected = {True: "right", False: "wrong"}.get(verdicts[one["id"]])
+        assert one["verdict"] == ("unscored" if one["id"] in unread else expected)
 
 
 def test_largest_jump_is_taken_from_what_was_resampled(page: str, synthetic_run: Path) -> None:
     curves = pd.read_parquet(synthetic_run / "curves.parquet")
-    for one in _Page(page).data["originals"]:
+    for one in _Page(page).data:
         own = curves[(curves["original_id"] == one["id"]) & curves["own"] & (curves["trials"] > 0)]
         expected = own.sort_values("position")["agreement"].diff().max()
         assert one["jump"] == pytest.approx(expected, abs=1e-4)
@@ -89,7 +114,7 @@ def test_largest_jump_is_taken_from_what_was_resampled(page: str, synthetic_run:
 def test_continuations_are_few_and_of_different_labels(page: str, synthetic_run: Path) -> None:
     resamples = pd.read_parquet(synthetic_run / "resamples.parquet")
     labels = resamples.groupby(["original_id", "position"])["label"].nunique()
-    for one in _Page(page).data["originals"]:
+    for one in _Page(page).data:
         for position, draws in one["draws"].items():
             assert len(draws) <= SHOWN_PER_POSITION
             assert all(len(draw["text"]) <= SHOWN_CHARACTERS for draw in draws)
@@ -119,12 +144,13 @@ def test_what_a_model_writes_stays_text(evil_run: Path) -> None:
     page = write_report(evil_run).read_text(encoding="utf-8")
     parsed = _Page(page)
     tags = [tag for tag, _ in parsed.elements]
-    assert tags.count("script") == 2
+    assert tags.count("script") == 4
     assert tags.count("img") == 0
     assert "<img" not in page
-    assert page.count("</script>") == 2
+    assert page.count("</script>") == 4
     assert page.count("{{ 7*7 }}") == page.count("7*7") > 10
-    shown = parsed.data["originals"][0]
+    assert set(parsed.block("blocks")) <= set(string.ascii_letters + string.digits + "+/=\n")
+    shown = parsed.data[0]
     assert shown["tokens"][-1] == EVIL
     assert shown["label"].endswith(EVIL)
     assert shown["draws"]["0"][0]["text"].startswith(EVIL)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from critwin.budget_tables import Studied, shares_of
+from critwin.budget_tables import AT, Studied, shares_of
 from critwin.fork_folds import FoldedForks, Folds, draw_folds
 from critwin.generation import Generation
 from critwin.prompt import Prompt
@@ -111,6 +111,70 @@ def test_shares_of_strings_are_those_of_the_enumeration() -> None:
         assert abs(np.mean(found[c]) - value) <= 4 * error + bound
     assert exact[0.5] < 0.9 * exact[None]  # the thresholds part something
     assert exact[0.2] > 1.1 * exact[0.5]
+
+
+@pytest.mark.parametrize(("unit", "block"), [("tokens", 2.0), ("tokens", 4.0), ("nats", 1.0)])
+def test_shares_of_blocks_and_kinds_are_those_of_the_enumeration(unit: str, block: float) -> None:
+    """J over blocks above c, and what each kind of token spends, of a table of real draws."""
+    chain = MarkovString(
+        symbols=("?", "1", "2"),
+        initial=(1.0, 0.0, 0.0),
+        transitions=((0.5, 0.3, 0.2, 0.0), (0.0, 0.2, 0.0, 0.8), (0.0, 0.0, 0.2, 0.8)),
+        max_new_tokens=6,
+    )
+    exact: dict[tuple[str, float | None], float] = dict.fromkeys(
+        [("block", c) for c in (None, *AT)] + [(k, None) for k in ("early", "late")], 0.0
+    )
+    for ids, probability in strings(chain):
+        known = levels(chain, ids)
+        blocks = _cut(path_of(chain, ids), unit, block)
+        for c in (None, *AT):
+            spent = Squares.exact(chain.symbols, blocks, known).above(c)[0].sum()
+            exact["block", c] += probability * spent
+        single = np.diff(known, axis=1) ** 2
+        exact["early", None] += probability * single[:, :2].sum()
+        exact["late", None] += probability * single[:, 2:].sum()
+
+    (start,) = chain.start([Prompt("")])
+    many = 240
+    (xs,) = chain.resample([start], seeds=[[fold_in(7, i) for i in range(many)]])
+    seeds = [fold_in(8, i) for i in range(many)]
+    found: dict[tuple[str, float | None], list[float]] = {key: [] for key in exact}
+    missed = dict.fromkeys(AT, 0.0)
+    drawn = draw_folds(chain, xs, FoldedForks(forks_per_choice=400), seeds=seeds)
+    for x, own in zip(xs, drawn, strict=True):
+        folds = own.counted("x", last_symbol(x), [last_symbol(y) for y in own.samples])
+        kinds = ["early" if u < 2 else "late" for u in range(folds.length)]
+        rows = {
+            (r["unit"], r["block"], r["kind"], r["threshold"]): (r["first"] + r["second"]) / 2
+            for r in shares_of("x", [Studied(folds, kinds)])
+        }
+        for c in (None, *AT):
+            found["block", c].append(rows[unit, block, "all", c])
+        for kind in ("early", "late"):
+            found[kind, None].append(rows.get(("tokens", 1.0, kind, None), 0.0))
+        blocks = _cut(Path(folds.probability), unit, block)
+        known = levels(chain, x.token_ids)
+        known = known[[chain.symbols.index(label) for label in folds.labels]]
+        change = known[:, blocks.end] - known[:, blocks.start]
+        place = Squares.of(folds, blocks).place
+        for c in AT:  # what a block on the wrong side of c has added or lost, known exactly
+            wrong = (np.abs(place) > c) != (np.abs(change) > c)
+            missed[c] += float((wrong * blocks.weight * change**2).sum() / 2) / many
+    for (what, c), value in exact.items():
+        error = np.std(found[what, c]) / np.sqrt(many)
+        bound = 0.0 if c is None else missed[c]
+        assert bound < 0.03
+        assert abs(np.mean(found[what, c]) - value) <= 4 * error + bound, (what, c)
+    assert exact["early", None] + exact["late", None] == pytest.approx(exact["block", None])
+    assert min(exact["early", None], exact["late", None]) > 0.1  # the kinds part something
+    assert exact["block", 0.5] < 0.95 * exact["block", None]
+
+
+def _cut(path: Path, unit: str, block: float) -> Stretches:
+    if unit == "tokens":
+        return Stretches.tokens(len(path.probability), int(block))
+    return Stretches.nats(path.probability, block)
 
 
 def test_pairs_of_labels_by_hand() -> None:

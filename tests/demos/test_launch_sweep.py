@@ -134,6 +134,8 @@ def test_a_detached_sweep_goes_on_by_itself(tmp_path: Path) -> None:
     sent = launch(tmp_path, *swept, "cluster.detach=true", "-m")
     assert sent.returncode == 0, sent.stderr
     assert "jobs: " in sent.stdout
+    # our pipe was closed although nothing is computed yet: ssh would have returned, too
+    assert launch(tmp_path, "+exp=status", "runs=[multirun]").returncode == 1
     deadline = time.monotonic() + 600
     while launch(tmp_path, "+exp=status", "runs=[multirun]").returncode != 0:
         assert time.monotonic() < deadline

@@ -18,6 +18,7 @@ from critwin.features.math_answer import MathAnswer
 from critwin.problem import read_problems
 from critwin.records import ATTRIBUTION, CURVES, ORIGINALS, PLANS, RESAMPLES, WINDOWS
 from critwin.samplers.markov_string import MarkovString
+from tests.launch.dashboard_keys import keys_that_lack
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {
@@ -58,9 +59,13 @@ def summary_of(run: Path) -> dict[str, Any]:
     return summary
 
 
+# wandb-workspaces (0.4.13) declares validators in a way that pydantic calls old
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
 @pytest.mark.demos
 def test_embedded_model_to_the_end_and_nothing_twice(tmp_path: Path) -> None:
-    shown = launch(tmp_path, *TINY, "sampler.half_width=0.1")
+    # a low threshold: some right and some wrong answers have a window, and some have none
+    rule = ("window=paper_jump", "window.threshold=0.05")
+    shown = launch(tmp_path, *TINY, *rule, "sampler.half_width=0.1")
     assert shown.returncode == 0, shown.stderr
     run = run_of(tmp_path)
     found = tables(run)
@@ -77,7 +82,7 @@ def test_embedded_model_to_the_end_and_nothing_twice(tmp_path: Path) -> None:
     assert str(run / "report.html") in shown.stdout
     for name in ("report.html", "config.yaml", "provenance.json", "figures/mean_curves.pdf"):
         assert (run / name).is_file(), name
-    assert list((run / "wandb").glob("offline-run-*"))
+    assert keys_that_lack(run, tmp_path) == {}  # every panel of the dashboard has its keys
     # the kept tokens stand in every resample, and the text is whole: its label can be read again
     problems = {
         problem.problem_id: problem
@@ -96,7 +101,7 @@ def test_embedded_model_to_the_end_and_nothing_twice(tmp_path: Path) -> None:
     assert record["rounding"]["redrawn"] == 64
 
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
-    again = launch(tmp_path, *TINY, "sampler.half_width=0.1")
+    again = launch(tmp_path, *TINY, *rule, "sampler.half_width=0.1")
     assert again.returncode == 0, again.stderr
     assert "accuracy" in again.stdout
     after = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from critwin.errors import ParameterError
 from critwin.features.final_word import FinalWord
+from critwin.generation import Generation, Prefix
 from critwin.problems.arithmetic import ArithmeticProblems
 from critwin.prompt import PromptTemplate
 from critwin.protocol import ForkProtocol, Fractions, Protocol
@@ -19,6 +23,21 @@ from experiments.llm_math import LlmMath
 from experiments.plan import Plan
 from experiments.resampling import Remaining
 from experiments.tracker import Silent
+
+
+class Mute(MarkovString):
+    """A model that does not say how probable its tokens are, as a server of texts."""
+
+    def resample(
+        self, y: Sequence[Prefix], *, seeds: Sequence[Sequence[int]]
+    ) -> list[list[Generation]]:
+        return [
+            [replace(x, surprisal=(math.nan,) * len(x.token_ids)) for x in own]
+            for own in super().resample(y, seeds=seeds)
+        ]
+
+    def forks_refused(self) -> str | None:
+        return "tells no probabilities"
 
 
 def keys(sampler: Protocol) -> dict[str, object]:
@@ -33,8 +52,8 @@ def keys(sampler: Protocol) -> dict[str, object]:
     }
 
 
-def plan(sampler: Protocol, folder: Path, **more: int) -> dict[str, object]:
-    experiment = Plan(**keys(sampler), **more)  # type: ignore[arg-type]
+def plan(sampler: Protocol, folder: Path, **more: object) -> dict[str, object]:
+    experiment = Plan(**keys(sampler) | more)  # type: ignore[arg-type]
     experiment.check()
     directory = RunDirectory(folder / "plan")
     return dict(carry_out(experiment, directory, config="", tracker=Silent(), progress=Silent()))
@@ -54,6 +73,27 @@ def test_the_run_costs_what_the_plan_says(sampler: Protocol, tmp_path: Path) -> 
     assert tokens["lower"] <= int(str(record["tokens_generated"])) <= tokens["upper"]
     assert found["originals"] == 16
     assert found["looked_at"] == 8
+
+
+def test_without_probabilities_the_plan_says_what_it_does_not_know(tmp_path: Path) -> None:
+    mute = {"model": Mute(max_new_tokens=10)}
+    found = plan(Fractions(n=10), tmp_path, plan_originals=8, plan_forks=5, **mute)
+    job = LlmMath(**keys(Fractions(n=10)) | mute)  # type: ignore[arg-type]
+    directory = RunDirectory(tmp_path / "run")
+    summary = carry_out(job, directory, config="", tracker=Silent(), progress=Silent())
+    tokens = found["tokens"]
+    record = directory.read_json("provenance")
+    assert isinstance(tokens, dict)
+    assert record is not None
+    assert tokens["lower"] <= int(str(record["tokens_generated"])) <= tokens["upper"]
+    assert found["leave_mass"] is found["cheaper"] is summary["leave_mass"] is None
+    (table,) = found["tables"]  # type: ignore[misc,attr-defined]
+    rows = {row[0]: row[1:] for row in table["rows"]}
+    assert rows["choices in an original, H"][0] == rows["cheaper as precise"][1] == "not known"
+    assert rows["half-width"][0] not in ("nan", "not known")
+    assert "choices in an answer, H" not in [row["name"] for row in summary["headline"]]  # type: ignore[attr-defined]
+    with pytest.raises(ParameterError, match="because Mute tells no probabilities"):
+        LlmMath(**keys(ForkProtocol()) | mute).check()  # type: ignore[arg-type]
 
 
 def test_the_table_has_what_the_issue_asks_for(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ import pytest
 
 from critwin.errors import ParameterError
 from critwin.problems.arithmetic import ArithmeticProblems, outcomes
-from critwin.problems.arithmetic_tokens import sample_ids
+from critwin.problems.arithmetic_tokens import ArithmeticCorpus, sample_ids
 from critwin.records import RunDirectory
 from experiments.arithmetic_export import grade, sample_chains
-from experiments.arithmetic_training import TrainSettings, train
 from experiments.experiment import carry_out, is_complete
+from experiments.language_training import TrainSettings, train
 from experiments.tracker import Silent
 from experiments.train_arithmetic import TrainArithmetic
 
@@ -67,11 +67,11 @@ def _checkpoint(folder: Path) -> tuple[dict[str, str], dict[str, bytes]]:
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    train(out=tmp_path / "whole", settings=TINY, report=_ignore)
+    train(ArithmeticCorpus(), out=tmp_path / "whole", settings=TINY, report=_ignore)
     for step in (1, 4, 6):  # before the first checkpoint, between two, right after one
         with pytest.raises(_Killed):
-            train(out=tmp_path / "killed", settings=TINY, report=_kill_at(step))
-    train(out=tmp_path / "killed", settings=TINY, report=_ignore)
+            train(ArithmeticCorpus(), out=tmp_path / "killed", settings=TINY, report=_kill_at(step))
+    train(ArithmeticCorpus(), out=tmp_path / "killed", settings=TINY, report=_ignore)
     (whole, tensors), (resumed, others) = map(
         _checkpoint, (tmp_path / "whole", tmp_path / "killed")
     )
@@ -86,15 +86,15 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
 def test_other_settings_do_not_go_on_from_a_checkpoint(tmp_path: Path) -> None:
     short = replace(TINY, steps=1)
-    train(out=tmp_path, settings=short, report=_ignore)
+    train(ArithmeticCorpus(), out=tmp_path, settings=short, report=_ignore)
     with pytest.raises(ParameterError, match="out"):
-        train(out=tmp_path, settings=replace(short, seed=1), report=_ignore)
+        train(ArithmeticCorpus(), out=tmp_path, settings=replace(short, seed=1), report=_ignore)
 
 
 def test_training_stops_when_validation_stalls(tmp_path: Path) -> None:
     # A rate so small that no weight moves: no validation after the first one is better.
     stalled = replace(TINY, learning_rate=1e-30, weight_decay=0.0, patience=1, steps=50)
-    run = train(out=tmp_path, settings=stalled, report=_ignore)
+    run = train(ArithmeticCorpus(), out=tmp_path, settings=stalled, report=_ignore)
     assert run.state.step == 2 * stalled.validate_every
 
 
@@ -233,6 +233,7 @@ def test_kept_steps_are_those_of_the_training_and_survive_a_kill(tmp_path: Path)
             found.setdefault(step, float(model.lm_head.weight.detach().sum()))
 
         train(
+            ArithmeticCorpus(),
             out=out,
             settings=TINY,
             report=report,  # type: ignore[arg-type]

@@ -16,9 +16,14 @@ from critwin.features.final_word import FinalWord
 from critwin.fork_folds import FoldedForks
 from critwin.problems.arithmetic import ArithmeticProblems
 from critwin.prompt import PromptTemplate
+from critwin.protocol import Fractions
 from critwin.records import RunDirectory
 from critwin.samplers.markov_string import MarkovString
+from critwin.windows.paper_jump import PaperJump
+from experiments.compare import Compare
 from experiments.experiment import carry_out
+from experiments.llm_math import LlmMath
+from experiments.relabel import Relabel
 from experiments.tracker import Silent
 from experiments.uncertainty_budget import UncertaintyBudget
 
@@ -125,3 +130,58 @@ def test_no_choice_is_no_uncertainty(tmp_path: Path) -> None:
     assert summary["totals"]["sum"]["estimate"] == 0
     assert all(row["estimate"] is None for row in summary["shares"] if row["source"] == "model")
     assert isinstance(found.read("shares").to_pandas(), pd.DataFrame)
+
+
+def test_budgets_are_compared_with_each_other_alone(run: RunDirectory, tmp_path: Path) -> None:
+    other = carried_out(budget(seed=1), tmp_path / "other")
+    runs = (str(run.path), str(other.path))
+    summary = compared(runs, tmp_path / "compared")
+    own = {source: source.read_json("summary") for source in (run, other)}
+    rows = {row["name"]: row for row in summary["measures"]}
+    for source, name in zip((run, other), ("seed 0", "seed 1"), strict=True):
+        shown: Any = own[source]
+        for row, key in (("uncertainty", "uncertainty"), ("sum of squared jumps", "sum")):
+            assert rows[row]["runs"][name] == shown["totals"][key]
+        (j,) = (s for s in shown["shares"] if s["threshold"] == 0.2 and _single(s))
+        assert rows["J(0.2)"]["runs"][name] == {key: j[key] for key in rows["J(0.2)"]["runs"][name]}
+    # one law, so two seeds differ by chance alone: 95 % of intervals hold 0, and these do
+    for row in ("uncertainty", "J(0.2)", "choices, H"):
+        less = rows[row]["less_first"]["seed 1"]
+        assert less["lower"] <= 0 <= less["upper"]
+    itself = compared((runs[0], runs[0]), tmp_path / "itself", names=("a", "b"))
+    for row in itself["measures"]:
+        assert row["runs"]["a"] == row["runs"]["b"]
+        assert row["less_first"]["b"]["estimate"] in (0, None)
+
+
+def test_a_budget_is_no_run_with_windows(run: RunDirectory, tmp_path: Path) -> None:
+    chain = LlmMath(
+        model=MarkovString(max_new_tokens=12),
+        dataset=ArithmeticProblems(n_problems=40),
+        prompt=PromptTemplate(),
+        sampler=Fractions(n=1),
+        feature=FinalWord(),
+        window=PaperJump(),
+        originals_per_problem=1,
+    )
+    directory = RunDirectory(tmp_path / "windows")
+    carry_out(chain, directory, config="", tracker=SILENT, progress=SILENT)
+    with pytest.raises(ParameterError, match=r"runs of one kind; .*whole.* is a variance budget"):
+        Compare(runs=(str(directory.path), str(run.path))).check()
+    relabelled = Relabel(runs=(str(run.path),), feature=FinalWord(), window=PaperJump())
+    with pytest.raises(ParameterError, match="a run whose resamples give curves"):
+        relabelled.check()
+
+
+def compared(runs: tuple[str, ...], folder: Path, names: tuple[str, ...] = ()) -> Any:
+    experiment = Compare(runs=runs, names=names or ("seed 0", "seed 1"))
+    experiment.check()
+    directory = RunDirectory(folder)
+    carry_out(experiment, directory, config="", tracker=SILENT, progress=SILENT)
+    assert (folder / "figures/comparison.png").is_file()
+    return directory.read_json("summary")
+
+
+def _single(row: dict[str, Any]) -> bool:
+    wanted = {"source": "model", "labels": "all", "unit": "tokens", "block": 1.0, "kind": "all"}
+    return all(row[key] == value for key, value in wanted.items())

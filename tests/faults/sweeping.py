@@ -46,29 +46,29 @@ def launch(
     return done
 
 
-def sweep_folder(folder: Path) -> Path:
+def sweep_folder(folder: Path, sweeps: str = "multirun") -> Path:
     """Give the only sweep's folder."""
-    (sweep,) = (folder / "multirun" / "llm_math").iterdir()
+    (sweep,) = (folder / sweeps / "llm_math").iterdir()
     return sweep
 
 
-def submissions(folder: Path) -> list[dict]:
+def submissions(folder: Path, sweeps: str = "multirun") -> list[dict]:
     """Give what was submitted, oldest first."""
-    found = sorted(sweep_folder(folder).glob("submissions/*/submission.json"))
+    found = sorted(sweep_folder(folder, sweeps).glob("submissions/*/submission.json"))
     return [json.loads(path.read_text()) for path in found]
 
 
-def status(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Ask where the sweeps of a folder stand."""
-    return launch(folder, "+exp=status", "runs=[multirun]", check=False)
+def status(folder: Path, *sweeps: str) -> subprocess.CompletedProcess[str]:
+    """Ask where the sweeps of folders stand."""
+    return launch(folder, "+exp=status", f"runs=[{','.join(sweeps or ['multirun'])}]", check=False)
 
 
-def states(folder: Path) -> list[str]:
+def states(folder: Path, sweeps: str = "multirun") -> list[str]:
     """Give the states of the cells, in their order."""
     from launch.standing import stand
     from launch.sweep import read_sweep
 
-    sweep = sweep_folder(folder)
+    sweep = sweep_folder(folder, sweeps)
     return [each.state for each in stand(read_sweep(sweep), base=folder)]
 
 

@@ -6,10 +6,13 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.faults.harm import preempt
 from tests.faults.sweeping import (
     MARKOV,
     launch,
@@ -31,7 +34,7 @@ pytestmark = [
 
 SLURM = ("cluster=slurm", "cluster.cpus_per_task=1", "cluster.detach=true", "tracker=none", "-m")
 TINY = (*MARKOV, "dataset.n_problems=2", "sampler.n=2", *SLURM)
-LONG = (*MARKOV, "dataset.n_problems=140", "sampler.n=80", "seed=1")
+LONG = (*MARKOV, "dataset.n_problems=200", "sampler.n=60", "seed=1")
 
 
 def ask(*command: str) -> str:
@@ -100,8 +103,8 @@ def test_long_arrays_are_split_and_what_waits_is_not_submitted_again(tmp_path: P
     assert status(tmp_path).returncode == 1
 
 
-def test_requeue_warning_kill_and_a_stopped_slurmd(tmp_path: Path) -> None:
-    """One job meets every fault of the cluster in turn; its records are those of a quiet run."""
+def test_every_fault_of_the_cluster_in_turn(tmp_path: Path) -> None:
+    """One job is requeued, warned, preempted and killed, and loses its node: nothing else is."""
     launch(tmp_path, *LONG, *SLURM)
     (job,) = jobs_of(tmp_path)
 
@@ -111,20 +114,27 @@ def test_requeue_warning_kill_and_a_stopped_slurmd(tmp_path: Path) -> None:
         before = parts(tmp_path)
         wait_until(lambda: parts(tmp_path) > before, f"part {before + 1}")
 
+    def starts_again(times: int) -> None:
+        """Wait until SLURM has put it back into its queue so often, and has started it again."""
+        wait_until(lambda: job_facts(job)["Restarts"] == str(times), f"requeued {times} times")
+        wait_until(lambda: job_facts(job)["JobState"] == "RUNNING", "it runs again")
+        works()
+
     works()
     ask("scontrol", "requeue", job)
-    wait_until(lambda: job_facts(job)["Restarts"] == "1", "requeued")
-    wait_until(lambda: job_facts(job)["JobState"] == "RUNNING", "it runs again")
-    works()
-    ask("scancel", "--signal=USR2", job)  # what SLURM sends before the limit and at preemption
-    wait_until(lambda: job_facts(job)["Restarts"] == "2", "submitit requeued it")
-    wait_until(lambda: job_facts(job)["JobState"] == "RUNNING", "it runs again")
-    works()
+    starts_again(1)
+    ask("scancel", "--signal=USR2", job)  # what SLURM sends before the limit
+    starts_again(2)
+    assert preempt(seconds=1)  # at once: SLURM ends the job and puts it back into the queue
+    starts_again(3)
+    with grace_of(60):  # told to end a minute before: what ends in time, SLURM takes for ended
+        assert preempt(seconds=1)
+        starts_again(4)
     (worker,) = processes(tmp_path, "launch.worker")
     worker.kill()
     worker.wait(30)
     works()
-    assert job_facts(job)["Restarts"] == "2", "the supervisor started another"
+    assert job_facts(job)["Restarts"] == "4", "the supervisor started another"
     _stop_slurmd_for_a_while()
     wait_until(lambda: not queued(tmp_path), "the queue is empty")
     if states(tmp_path) != ["done"]:  # SLURM may have given the job up with its node
@@ -133,6 +143,17 @@ def test_requeue_warning_kill_and_a_stopped_slurmd(tmp_path: Path) -> None:
     assert status(tmp_path).returncode == 0
     launch(tmp_path, *LONG, "outputs=quiet", "tracker=none")
     assert records(tmp_path / "outputs") == records(tmp_path / "quiet")
+
+
+@contextmanager
+def grace_of(seconds: int) -> Iterator[None]:
+    """Let jobs that are preempted have so long to end by themselves."""
+    update = ("scontrol", "update", "PartitionName=test")
+    ask(*update, f"GraceTime={seconds}")
+    try:
+        yield
+    finally:
+        ask(*update, "GraceTime=0")
 
 
 def _stop_slurmd_for_a_while() -> None:

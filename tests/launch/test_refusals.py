@@ -26,7 +26,7 @@ BAD = {
     "component taken away": (["~sampler"], ["sampler is missing"]),
     "two models": (["+model=hf"], ["+model=hf adds a second model", "write model=hf"]),
     "missing path": ([HF], ["model.path is missing", "model.path=...", "a text"]),
-    "missing file": (["dataset=gsm8k"], ["dataset.path is missing"]),
+    "missing file": (["dataset=own"], ["dataset.path is missing"]),
     "file that is not there": (["dataset=gsm8k", "dataset.path=/no"], ["dataset.path is '/no'"]),
     "override that cannot be read": (
         ["sampler.n=[1"],

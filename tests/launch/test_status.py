@@ -12,9 +12,11 @@ import psutil
 import pytest
 from rich.console import Console
 
-from critwin.errors import ParameterError
+from critwin.errors import CritwinError, ParameterError
 from critwin.lease import machine
+from critwin.planning import Total
 from critwin.records import RunDirectory
+from experiments.experiment import Cost
 from experiments.noted_progress import NotedProgress
 from experiments.tracker import Silent
 from launch import queue
@@ -129,22 +131,73 @@ def test_a_dry_run_says_all_and_does_nothing(fake, flags, capfd) -> None:
         )
     )
     out = Console(width=160, file=sys.stdout)
-    plan.rehearsal.show(out)
+    plan.rehearsal.show(out, progress=Silent())
     text = capfd.readouterr().out
     assert states_of(text) == ["waiting"] * 3
     assert re.search(r"seed=2 +1\b", text), "the second cell would go into job 1"
     assert "3 cells, 0 done; 3 would go out in 2 jobs on local" in text
     assert {path.name for path in Path().iterdir()} == {"own"}
     one = preflight(flags("+exp=fake", "dry_run=true")).rehearsal
-    one.show(out)
+    one.show(out, progress=Silent())
     assert "one run would be computed" in capfd.readouterr().out
 
 
-def test_the_cost_that_an_experiment_expects_is_shown(fake, flags, capfd, monkeypatch) -> None:
-    from experiments.experiment import Cost
+@pytest.fixture
+def measured(fake, monkeypatch, tmp_path):
+    """Let a pilot cost 12,345 tokens, and count pilots."""
+    pilots: list[int] = []
 
-    monkeypatch.setattr(fake, "expected_cost", lambda self: Cost(tokens=12345.0, seconds=130.0))
-    preflight(flags("+exp=fake", "dry_run=true")).rehearsal.show(
-        Console(width=160, file=sys.stdout)
-    )
-    assert re.search(r"1\.23e\+04 +2 min 10 s", capfd.readouterr().out)
+    def cost(self, *, progress):
+        pilots.append(self.size)
+        if self.size == 5:
+            raise CritwinError("its weights are not here")
+        tokens = Total(12345.0 * self.size, 10000.0 * self.size, 15000.0 * self.size)
+        return Cost(tokens, tokens.over(100.0), "cpu")
+
+    monkeypatch.setattr(fake, "cost", cost)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return pilots
+
+
+def rehearse(flags, capfd, *overrides: str) -> str:
+    plan = preflight(flags("+exp=fake", "dry_run=true", *overrides))
+    plan.rehearsal.show(Console(width=160, file=sys.stdout), progress=Silent())
+    return capfd.readouterr().out
+
+
+def test_a_dry_run_shows_costs_and_measures_each_kind_once(measured, flags, capfd) -> None:
+    swept = ("seed=1,2,3", "size=1,2", "cluster=local", "cluster.max_parallel=2", "-m")
+    text = rehearse(flags, capfd, *swept)
+    assert sorted(measured) == [1, 2], "cells that differ in their seed cost the same"
+    assert len(re.findall(r"size=1.* 12,300 \[10,000, 15,000\] +2 min 03 s", text)) == 3
+    assert len(re.findall(r"size=2.* 24,700 \[20,000, 30,000\] +4 min 07 s", text)) == 3
+    assert "together about 111,000 tokens [90,000, 135,000], 18 min 31 s on cpu" in text
+    longest = re.search(r"the longest job takes (\d+) min (\d+) s", text)
+    assert longest is not None
+    assert 540 < int(longest[1]) * 60 + int(longest[2]) < 1111
+    assert rehearse(flags, capfd, *swept) == text
+    assert len(measured) == 2, "they are remembered"
+    assert rehearse(flags, capfd, "size=2", "seed=9").count("24,700") == 2
+
+
+def test_a_cost_that_cannot_be_known_is_a_dash(measured, flags, capfd) -> None:
+    text = rehearse(flags, capfd, "size=1,5", "seed=1", "-m")
+    assert re.search(r"size=5 +\d+ +- +-", text)
+    assert "no cost of fake tiny: its weights are not here" in text
+    assert "1 cells apart, whose cost is not known" in text
+
+
+def test_a_dry_run_loads_nothing_where_it_is_told_so(measured, flags, capfd) -> None:
+    text = rehearse(flags, capfd, "size=1", "dry_run_cost=false")
+    assert re.search(r"waiting .* - +-", text)
+    assert not measured
+    rehearse(flags, capfd, "size=1")
+    assert "12,300" in rehearse(flags, capfd, "size=1", "dry_run_cost=false"), "remembered"
+
+
+def test_a_damaged_memory_is_measured_anew(measured, flags, capfd, tmp_path) -> None:
+    rehearse(flags, capfd, "size=1")
+    (kept,) = (tmp_path / "cache" / "critwin" / "costs").iterdir()
+    kept.write_text('{"tokens": 3}')
+    assert "12,300" in rehearse(flags, capfd, "size=1")
+    assert measured == [1, 1]

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from critwin.records import ATTRIBUTION, CURVES, ORIGINALS, WINDOWS, RunDirectory
+from critwin.records import ATTRIBUTION, CURVES, ORIGINALS, VERDICTS, WINDOWS, RunDirectory
 from launch.results import marked_text, number, share, show_headline, show_results, show_table
 from launch.terminal import Bars, Lines, duration, progress_for
 from launch.trajectories import Trajectory, printable, read_trajectories
@@ -185,6 +185,28 @@ def test_an_empty_kind_is_filled_with_the_largest_rise(tmp_path: Path) -> None:
     assert write_originals(tmp_path / "c", {"u": (None, 0.1, True)}) == [
         ("An answer with a window", "u")
     ]
+
+
+def test_undecided_is_not_without(tmp_path: Path) -> None:
+    verdicts = {"r": "window", "w": "undecided", "v": "none"}
+    asked = {"direction": "rise", "threshold": 0.5, "unit": "tokens", "change_upper": 0.7}
+    rows = [
+        {"original_id": name, "label": "x", **asked, "verdict": verdict}
+        for name, verdict in verdicts.items()
+    ]
+    RunDirectory(tmp_path).write("verdicts", pa.Table.from_pylist(rows, schema=VERDICTS))
+    originals = {name: (name == "r", 0.1, name == "r") for name in ("r", "w", "v")}
+    assert write_originals(tmp_path, originals) == [
+        ("A right answer with a window", "r"),
+        ("A wrong answer of which it is undecided whether it has a window", "w"),
+        ("An answer without a window", "v"),
+    ]
+    del originals["v"]
+    (_, (caption, shown)) = write_originals(tmp_path, originals)
+    assert (caption, shown) == (
+        "A wrong answer of which it is undecided whether it has a window",
+        "w",
+    )
 
 
 def test_the_token_that_decided_is_named(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from launch import wandb_media
 from launch.run import start
 from launch.tracking import RunInfo, WandbTracker, WandbTracking, has_key
 from launch.wandb_media import flatten, table
@@ -217,3 +218,22 @@ def test_a_table_without_rows_is_mirrored(tmp_path: Path) -> None:
     made = table(tmp_path / "attribution.parquet")
     assert made.columns == ["original_id", "jump"]
     assert made.data == []
+
+
+def test_a_page_that_is_too_large_stays_with_the_records(
+    fake, job, wandb_records, scalars, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr(wandb_media, "PAGE_BYTES", 10)
+    made = job("+exp=fake", "seed=77")
+    start(made, group=None)
+    rows = scalars(wandb_records(made.directory()))
+    assert not [key for row in rows for key in row if key.startswith("report")]
+    assert "W&B gets it with the records" in caplog.text
+
+
+def test_the_names_of_components_stand_in_the_config(fake, job, wandb_records) -> None:
+    made = job("+exp=fake", "seed=78")
+    start(made, group=None)
+    (run,) = of_kind(wandb_records(made.directory()), "run")
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert config["chosen"] == {}

@@ -1,10 +1,13 @@
-"""A W&B server that hangs, refuses or drops, on loopback: the run does not notice."""
+"""W&B servers on loopback: useless ones, which no run notices, and one that takes offline parts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ import pytest
 from launch import tracking
 from launch.run import start
 from tests.launch.conftest import records_of
+from tests.launch.wandb_stand_in import stand_in
 
 pytestmark = [
     # connections that the server here and W&B's service (0.31) gave up are closed when collected
@@ -92,6 +96,47 @@ def test_parts_of_a_resumed_run_go_on_counting(fake, job, scalars) -> None:
     while steps() != [[0, 1, 2], [3, 4, 5]] and time.monotonic() < deadline:
         time.sleep(0.1)
     assert steps() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_the_sync_line_makes_one_run_of_all_parts(fake, job, monkeypatch, capfd) -> None:
+    """`wandb sync` itself, against a server that keeps what it is sent."""
+    made = job("+exp=fake", "seed=7")
+    run = fake.run
+
+    def stopped(self, directory, *, tracker, progress):
+        tracker.log({"originals_done": 1, "share_with_window": 0.5})
+        tracker.log({"originals_done": 2, "share_with_window": 0.5})
+        raise KeyboardInterrupt
+
+    for own, at in ((stopped, 0.0), (stopped, 1.1), (run, 2.2)):
+        time.sleep(min(at, 1.1))  # W&B names the folder of a part by its second
+        monkeypatch.setattr(fake, "run", own)
+        with suppress(KeyboardInterrupt):
+            start(made, group="the-sweep")
+    (line,) = [text for text in capfd.readouterr().out.splitlines() if "wandb sync" in text]
+    command = shlex.split(line.partition("tracker:")[2])
+    assert command[:2] == ["wandb", "sync"]
+    assert len(command) == 5
+    with stand_in() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.address)
+        monkeypatch.setenv("WANDB_API_KEY", PLANTED)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        program = str(Path(sys.executable).with_name("wandb"))
+        done = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert PLANTED not in done.stdout + done.stderr
+    (name,) = server.runs
+    assert name == made.directory().name
+    assert server.overwritten == [], "no part is written over an earlier one"
+    rows = server.history(name)
+    assert [row["_step"] for row in rows] == list(range(len(rows)))
+    axis = [row["originals_done"] for row in rows if "share_with_window" in row]
+    assert axis == [1, 2, 1, 2, 1, 2, 3]
+    assert "headline/accuracy/estimate" in json.loads(server.summary(name))
+    assert server.runs[name][0]["groupName"] == "the-sweep"
+    assert server.runs[name][0]["jobType"] == "measure"
+    assert server.artifacts.count(f"records-{name}") == 1
+    assert server.states[name][-1] == 0
 
 
 def test_the_sync_line_names_every_part(fake, job) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import shutil
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from critwin import assets
 from critwin.identity import identity
 from critwin.records import RunDirectory
-from launch import executors, worker
+from launch import executors, queue, worker
 from launch.entry import ForeignError, check_private, make_private
 from launch.preflight import preflight
 from launch.supervisor import JobError, Supervisor
@@ -132,6 +137,27 @@ def test_a_changed_dataset_is_named_by_its_hashes(tmp_path: Path, flags, monkeyp
     assert not Path(sweep.cells[0].directory).exists()
 
 
+def test_changed_weights_are_named_by_their_hashes(tmp_path: Path, flags, monkeypatch) -> None:
+    """One byte of a checkpoint changes: refused before the model is loaded."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(Path(assets.__file__).parent / "arithmetic", "model")
+    given = ("model=hf", "model.path=model", "tracker=none", "cluster=debug", "seed=1,2", "-m")
+    sweep = preflight(flags("+exp=llm_math", *given, "sampler.temperature=null")).sweep
+    sweep.write_manifest()
+    facts = open_submission(sweep.folder, "local").facts
+    with Path("model/model.safetensors").open("r+b") as weights:
+        weights.seek(-1, os.SEEK_END)
+        last = weights.read(1)[0]
+        weights.seek(-1, os.SEEK_END)
+        weights.write(bytes([last ^ 1]))
+    task = Order(str(sweep.folder), "s", dict(facts), [sweep.cells[0].run_id])
+    assert Worker(task).work() == SOME_FAILED
+    error = read_failure(sweep.folder, sweep.cells[0].run_id)["error"]
+    before = sweep.cells[0].identity["model"]["content"]
+    assert re.search(rf"model\.content was {before}, is (?!{before})[0-9a-f]{{16}}", error)
+    assert not Path(sweep.cells[0].directory).exists()
+
+
 def test_a_code_change_is_recorded_and_warned_of(fake, order, monkeypatch, caplog) -> None:
     sweep, task, _ = order("seed=1,2")
     Worker(task)._attempt(worker.read_cell(sweep.folder, sweep.cells[0].run_id))
@@ -243,12 +269,30 @@ def test_slurm_is_asked_how_long_an_array_may_be(monkeypatch, tmp_path: Path) ->
     assert executors.max_array_size() == executors.MAX_ARRAY_SIZE
 
 
-def test_the_supervisor_lets_the_worker_live_through_the_warning() -> None:
-    from launch.supervisor import _ignore_warning
+def test_a_worker_lives_through_the_warning_and_is_killed_before_its_supervisor() -> None:
+    from launch.supervisor import _become_worker
 
-    before = signal.getsignal(signal.SIGUSR2)
-    try:
-        _ignore_warning()
-        os.kill(os.getpid(), signal.SIGUSR2)
-    finally:
-        signal.signal(signal.SIGUSR2, before)
+    show = "import os; os.kill(os.getpid(), 12); print(open('/proc/self/oom_score_adj').read())"
+    shown = subprocess.check_output([sys.executable, "-c", show], preexec_fn=_become_worker)
+    assert signal.SIGUSR2 == 12
+    assert int(shown) > int(Path("/proc/self/oom_score_adj").read_text())
+
+
+@pytest.mark.parametrize(
+    ("executor", "time", "back"),
+    [("slurm", "2026-11-25T23:13:27", True), ("slurm", "None", False), ("local", "now", False)],
+)
+def test_a_preempted_job_goes_back_to_the_queue(
+    executor: str, time: str, back: bool, monkeypatch, tmp_path: Path
+) -> None:
+    """As SLURM 22.05 shows it; tests/faults/test_slurm.py asks a real one."""
+    fake = tmp_path / "scontrol"
+    shown = f"   PreemptEligibleTime=x PreemptTime={time}"
+    fake.write_text(f"#!/bin/sh\necho $* >> {tmp_path}/asked\necho '{shown}'\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", executor)
+    assert queue.go_back() is back
+    asked = tmp_path / "asked"
+    assert ("requeue 7" in (asked.read_text() if asked.exists() else "")) is back

@@ -23,14 +23,8 @@ from critwin.problems.arithmetic import (
     write_chain,
 )
 from critwin.problems.arithmetic_student import random_chooser
-from critwin.problems.arithmetic_tokens import (
-    BOS,
-    EOS,
-    UNKNOWN,
-    build_tokenizer,
-    sample_ids,
-    vocabulary,
-)
+from critwin.problems.arithmetic_tokens import sample_ids, vocabulary
+from critwin.problems.word_tokens import BOS, EOS, UNKNOWN, build_tokenizer
 
 SPLITS = ("train", "validation", "test")
 # The conventions once more, read off the text of a question: pattern, then the new total.
@@ -225,7 +219,7 @@ def test_locate_reads_whole_words() -> None:
 
 
 def test_tokenizer_gives_back_every_text() -> None:
-    tokenizer = build_tokenizer()
+    tokenizer = build_tokenizer(vocabulary())
     rng = random.Random(11)
     unknown = vocabulary()[UNKNOWN]
     for split in SPLITS:
@@ -242,7 +236,7 @@ def test_tokenizer_gives_back_every_text() -> None:
 
 
 def test_tokenizer_maps_unknown_words() -> None:
-    tokens = build_tokenizer().encode("Zoë has 12 unicorns.").tokens
+    tokens = build_tokenizer(vocabulary()).encode("Zoë has 12 unicorns.").tokens
     assert tokens[0] == BOS
     assert tokens.count(UNKNOWN) >= 2
     assert tokens[-3:] == ["2", UNKNOWN, "."]

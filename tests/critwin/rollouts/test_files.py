@@ -151,6 +151,7 @@ def test_a_line_that_is_no_row_is_named(line: str, message: str, tmp_path: Path)
         ("f.csv", b"", "f.csv is empty"),
         ("f.jsonl", b" \n", "f.jsonl is empty"),
         ("f.csv", HEADER.encode(), "f.csv holds no row that can be used"),
+        ("f.jsonl", b"{]\nno\n", "no row that can be used (line 1: it is no JSON"),
         (
             "f.csv",
             b"a,b\n1,2\n",

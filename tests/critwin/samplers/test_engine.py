@@ -114,7 +114,7 @@ def test_one_text_split_elsewhere_is_another_sample(
     sampler: LanguageSampler, originals: list[Generation]
 ) -> None:
     """Prompt and sample may meet at another place of the same ids: steps count from there."""
-    engine, law = engine_of(sampler), sampler._law()
+    engine, law = engine_of(sampler), sampler.law()
     seeds = tuple(fold_in(8, r) for r in range(40))
     requests = [
         Request(x.prompt_ids + x.token_ids[:at], x.token_ids[at:], 1, 12, seeds)

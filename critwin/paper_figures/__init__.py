@@ -1,0 +1,1 @@
+"""Figures across finished runs: what a table would take many columns for."""

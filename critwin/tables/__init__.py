@@ -1,0 +1,1 @@
+"""Tables for a paper from the records of finished runs: described once, written in four forms."""

@@ -1,0 +1,1 @@
+"""What the experiments on diffusion models share: originals, measuring, tables, figures."""
