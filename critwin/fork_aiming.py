@@ -141,7 +141,7 @@ def next_look(
     if turn >= len(LATER_SHARES) or not (task.probability < 1).any():
         return None
     found = _prospects(task, hits, trials, turn)
-    chance = found.chance(task.tokens - spent, _needed())
+    chance = found.chance(task.tokens - spent, needed_evidence())
     value = chance * (1 - chance) * found.doubt
     left, runs = LATER_SHARES[turn] * task.tokens, found.runs
     cuts, forks = {0, len(task.probability)}, []
@@ -213,7 +213,7 @@ def take_aim(
     needs = np.zeros(len(runs.start))
     for j, given, _ in chosen:
         inside, after = runs.weights(int(found.first[j]), int(found.last[j]))
-        weight = found.share_inside(j, given, _needed())
+        weight = found.share_inside(j, given, needed_evidence())
         needs_j = weight * given / found.inside_cost[j] * inside
         if found.after_cost[j] > 0:
             needs_j = needs_j + (1 - weight) * given / found.after_cost[j] * after
@@ -242,7 +242,7 @@ def _prospects(task: Task, hits: npt.ArrayLike, trials: npt.ArrayLike, turn: int
     )
 
 
-def _needed() -> float:
+def needed_evidence() -> float:
     """Give the nats of evidence that a certificate needs, about."""
     return math.log(_USUAL_PAIRS / (AIMED_SHARE * 0.05)) + 0.5
 
@@ -250,7 +250,7 @@ def _needed() -> float:
 def _chosen(found: Prospects, tokens: float) -> list[tuple[int, float, float]]:
     """Choose disjoint pairs with the tokens of each and its chance: the best value first."""
     sizes = _STEPS * tokens
-    chance = found.chance(sizes, _needed()) if len(found) else np.zeros((0, len(sizes)))
+    chance = found.chance(sizes, needed_evidence()) if len(found) else np.zeros((0, len(sizes)))
     value = np.where(chance >= LEAST_CHANCE, chance / sizes if tokens > 0 else 0.0, 0.0)
     chosen: list[tuple[int, float, float]] = []
     left = tokens

@@ -23,7 +23,8 @@ def summarise_forks(plans: pd.DataFrame, label: Mapping[str, str]) -> dict[str, 
         it was relabelled); forks and tokens of pilot and plan; cheaper (originals by the protocol
         that needs fewer tokens for the precision compared; without a choice there is nothing to
         compare) with the tokens expected of both, summed over the originals compared, and the mean
-        number of draws that the grid needs at each level.
+        number of draws that the grid needs at each level; aimed (pairs on the lists, and windows
+        that were expected to be certified), None where whole curves were the aim.
     """
     first, reached = plans.iloc[0], plans["half_width"]
     compared = plans[plans["cheaper"].notna()]
@@ -49,7 +50,16 @@ def summarise_forks(plans: pd.DataFrame, label: Mapping[str, str]) -> dict[str, 
             "grid": float(compared["grid_tokens"].sum()),
         },
         "grid_draws": float(compared["grid_draws"].mean()) if len(compared) else None,
+        "aimed": _aimed(plans),
     }
+
+
+def _aimed(plans: pd.DataFrame) -> dict[str, Any] | None:
+    lists = plans["aimed"].dropna()
+    if lists.empty:
+        return None
+    windows = float(plans["windows_expected"].sum())
+    return {"pairs": int(lists.map(len).sum()), "windows_expected": windows}
 
 
 def headline_rows(forks: Mapping[str, Any], *, n: int, problems: int) -> list[dict[str, Any]]:
@@ -72,6 +82,10 @@ def headline_rows(forks: Mapping[str, Any], *, n: int, problems: int) -> list[di
             f"{forks['tokens']} tokens, and {forks['pilot_tokens']} of the pilot",
         ),
     ]
+    if forks["aimed"]:
+        aimed = forks["aimed"]
+        expected = f"{aimed['windows_expected']:.1f} windows were expected in all"
+        rows.append(("pairs aimed at per answer", aimed["pairs"] / n, expected))
     compared = cheaper["forks"] + cheaper["grid"]
     if compared:
         tokens = forks["compared_tokens"]

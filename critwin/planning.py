@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from critwin.fork_aiming import FIRST_SHARE, LATER_SHARES, needed_evidence
 from critwin.fork_allocation import Allocation, Wish, allocate, expected_half_widths
 from critwin.fork_expectation import Expectation, leave_mass
 from critwin.fork_forms import difference_forms
@@ -97,6 +98,8 @@ def plan_original(
         levels = Fractions().positions(length, snap)
         cheaper = _cheaper(expected, plan, levels) if choice else None
         rise = _fork_arm(expected, plan.forks, curve, stretches)
+        if protocol.aim == "windows":
+            rise = min(rise, aimed_arm(int(plan.forks.sum())))
         window = threshold + rise
         draws, half, met = int(plan.forks.sum()), plan.half_width, plan.met
     elif isinstance(protocol, Grid):
@@ -176,6 +179,19 @@ def _fork_arm(
     lower, _ = linear_form_interval(forms.weights, hits, n, comparisons=int(some.sum()))
     below = curve[end] - curve[start] - (forms.constant * expected.end + lower)
     return float(below[some].max())
+
+
+def aimed_arm(forks: int) -> float:
+    """Give about how far above the threshold a rise is that aimed forks certify; 1 at most.
+
+    The forks of the main stage inside and after one pair, half each, at probabilities of 1/2, where
+    draws tell least: evidence grows by twice the square of half the gap for each of them.
+
+    Args:
+        forks: Forks of an original, those of the pilot among them.
+    """
+    main = max(forks, 1) * (1 - FIRST_SHARE - sum(LATER_SHARES))
+    return min(math.sqrt(2 * needed_evidence() / main), 1.0)
 
 
 def _grid_rise(draws: int, comparisons: int, above: float) -> float:

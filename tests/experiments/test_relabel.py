@@ -21,6 +21,8 @@ from critwin.prompt import PromptTemplate
 from critwin.protocol import EveryToken, ForkProtocol, Fractions, Protocol
 from critwin.records import RunDirectory
 from critwin.samplers.markov_string import MarkovString
+from critwin.window import WindowRule
+from critwin.windows.confident_jump import ConfidentJump
 from critwin.windows.paper_jump import PaperJump
 from experiments import analysis
 from experiments.experiment import carry_out
@@ -34,7 +36,10 @@ PROTOCOLS = {
     "every_token": EveryToken(n=2),
     "forks": ForkProtocol(half_width=0.25, pilot=8),
     "forks_unsteered": ForkProtocol(half_width=None, max_forks=40, pilot=0),
+    "aimed": ForkProtocol(aim="windows", half_width=None, max_tokens=600),
 }
+RULES = {"aimed": ConfidentJump(threshold=0.2)}
+"""The rule of each run, where it is another one than the paper's."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +66,20 @@ def quick_figures() -> Iterator[None]:
         yield
 
 
-def measuring(protocol: Protocol, feature: Feature) -> LlmMath:
+def measuring(protocol: Protocol, feature: Feature, rule: WindowRule | None = None) -> LlmMath:
     return LlmMath(
         model=MarkovString(max_new_tokens=12),
         dataset=ArithmeticProblems(n_problems=3),
         prompt=PromptTemplate(),
         sampler=protocol,
         feature=feature,
-        window=PaperJump(),
+        window=rule or PaperJump(),
         originals_per_problem=2,
     )
 
 
-def relabelling(source: RunDirectory, feature: Feature) -> Relabel:
-    return Relabel(runs=(str(source.path),), feature=feature, window=PaperJump())
+def relabelling(source: RunDirectory, feature: Feature, rule: WindowRule | None = None) -> Relabel:
+    return Relabel(runs=(str(source.path),), feature=feature, window=rule or PaperJump())
 
 
 def done(experiment: LlmMath | Relabel, folder: Path) -> RunDirectory:
@@ -92,7 +97,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunDir
     def give(name: str) -> RunDirectory:
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            made[name] = done(measuring(PROTOCOLS[name], FinalWord()), folder)
+            made[name] = done(measuring(PROTOCOLS[name], FinalWord(), RULES.get(name)), folder)
         return made[name]
 
     return give
@@ -108,7 +113,13 @@ def test_the_same_feature_gives_the_same_bytes(
     name: str, measured: Callable[[str], RunDirectory], tmp_path: Path
 ) -> None:
     source = measured(name)
-    assert tables(done(relabelling(source, FinalWord()), tmp_path)) == tables(source)
+    again = done(relabelling(source, FinalWord(), RULES.get(name)), tmp_path)
+    assert tables(again) == tables(source)
+
+
+def test_windows_are_no_aim_where_the_rule_certifies_none() -> None:
+    with pytest.raises(ParameterError, match=r"sampler\.aim is 'windows'; allowed: curve"):
+        measuring(PROTOCOLS["aimed"], FinalWord()).check()
 
 
 @pytest.mark.parametrize("name", ["fractions", "every_token", "forks_unsteered"])
