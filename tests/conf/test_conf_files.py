@@ -67,6 +67,7 @@ def given(path: Path, tmp_path: Path) -> list[str]:
     problems.write_text(LINE)
     values = {
         "own": [f"dataset.path={problems}"],
+        "attempt_file": [f"dataset.path={problems}"],
         "pattern": ["feature.pattern=x"],
         "structured_choice": ["feature.options=[a,b]"],
         "judged": ["feature.judge.path=some/model"],

@@ -66,7 +66,8 @@ def test_choices_are_where_the_chain_makes_them(tmp_path: Path) -> None:
         truth = 0.5 * (1 - first) if row.choice == "pet" else 0.5
         assert row.matched_lower <= truth <= row.matched_upper
         assert abs(row.fork_jump - truth) < 0.2
-        assert row.window == (truth > 0.2)
+        assert truth > 0.2 or not row.window
+        assert row.window or row.choice == "pet"  # a rise of .5 is certain with so many forks
     assert (directory.path / "figures/staircase.pdf").is_file()
     assert directory.read("generations").num_rows == 800
 
