@@ -52,8 +52,8 @@ class DiffusionDigits(PictureWindows):
     """
 
     source: Literal["model", "held_out"] = "model"
-    after: tuple[str, ...] = ("4",)
-    before: tuple[str, ...] = ("4", "7", "9")
+    after: tuple[str, ...] = ("1", "4", "7", "9")
+    before: tuple[str, ...] = ("1", "2", "3", "4", "5", "7", "8", "9")
     epsilon: float = 0.1
     originals: int = 100
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from critwin.drawing import DOUBLE, QUIET, SINGLE, drawing, percent, save
+from critwin.feature import UNSCORED
 from critwin.picture import PictureSampler
 from critwin.picture_records import image_of
 
@@ -129,6 +130,8 @@ def picture_grid(pictures: pd.DataFrame, sampler: PictureSampler, *, shown: int)
     if not levels:
         return None
     own = kept[kept["position"].isna()]
+    read = own[own["label"] != UNSCORED]
+    own = own if read.empty else read
     # one of each label first, in the order of the originals
     rank = own.groupby("label").cumcount()
     chosen = own.assign(rank=rank).sort_values("rank", kind="stable").head(shown)
@@ -149,7 +152,7 @@ def picture_grid(pictures: pd.DataFrame, sampler: PictureSampler, *, shown: int)
             axes.set_title(text, fontsize=6, color=QUIET, loc="center")
         figure.supxlabel(
             "reverse steps taken as done (scheduler's timestep); below: the label, in colour where "
-            "it is the original's or another",
+            "it is the original's or another, grey where it cannot be read",
             fontsize=6,
             color=QUIET,
         )
@@ -162,7 +165,7 @@ def _show(axes: Axes, png: bytes, label: str, *, own: bool) -> None:
     shown = image[..., 0] if grey else image
     axes.imshow(shown, cmap="gray" if grey else None, vmin=0, vmax=255, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
-    color = AGREES if own else DIFFERS
+    color = QUIET if label == UNSCORED else AGREES if own else DIFFERS
     for spine in axes.spines.values():
         spine.set(visible=True, color=color, linewidth=1.2, linestyle="-" if own else "--")
     axes.set_xlabel(label if len(label) <= 14 else f"{label[:13]}…", fontsize=6, color=color)

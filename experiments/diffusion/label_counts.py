@@ -73,7 +73,8 @@ def law_row(measured: Measured) -> Row:
     error = (drawn - mine).std(axis=1, ddof=1) / math.sqrt(len(measured.own))
     # joint over levels, labels and the rows of the table, at 95 %
     k = NormalDist().inv_cdf(1 - 0.025 / gaps.size / 20)
-    place, label = np.unravel_index(int((gaps - k * error).argmax()), gaps.shape)
+    against = np.divide(gaps, error, out=np.zeros_like(gaps), where=error > 0)
+    place, label = np.unravel_index(int(against.argmax()), gaps.shape)
     gap, margin = float(gaps[place, label]), float(k * error[place, label])
     quantity = "share of a label, resamples less originals: largest over levels and labels"
     verdict = "agrees" if gap <= margin else "differs"
