@@ -35,7 +35,9 @@ DRAWN = (
 
 def detection_figure(cells: pd.DataFrame) -> Figure:
     """Draw what each rule finds and places, and its false alarms, at equal draws and tokens."""
-    kinds = list(dict.fromkeys(cells["kind"]))
+    # aimed forks have no number of draws per position: their column is half empty, so it is last
+    spread = {str(kind) for kind in cells.loc[cells["equal"] == "draws", "kind"]}
+    kinds = sorted(dict.fromkeys(cells["kind"]), key=lambda kind: kind not in spread)
     with drawing(DOUBLE, 5.6) as figure:
         axes = figure.subplots(4, len(kinds), sharey="row", squeeze=False)
         for equal, (column, kind) in product(("draws", "tokens"), enumerate(kinds)):
