@@ -1,4 +1,4 @@
-"""Windows of every level of the random hierarchy model: the more abstract, the earlier."""
+"""Windows of every level of the random hierarchy model: the higher, the more leaves it takes."""
 
 from __future__ import annotations
 
