@@ -159,14 +159,13 @@ def component(values: object, path: str, kind: type, *, launcher_keys: Sequence[
     if not issubclass(target, kind):
         name = path or "the experiment"
         raise ConfigError(f"{name} is a {target.__name__}; allowed: a {kind.__name__}")
-    spelled = field_names(target)
-    arguments: dict[str, Any] = {
-        spelled.get(str(k), str(k)): v for k, v in values.items() if k != "_target_"
-    }
-    _check_keys(arguments, target, path, launcher_keys)
-    hints = hints_of(target)
-    for key, value in arguments.items():
-        arguments[key] = _argument(value, _join(path, key), hints.get(key, Any))
+    given = {str(key): value for key, value in values.items() if key != "_target_"}
+    _check_keys(given, target, path, launcher_keys)
+    hints, fields_of = hints_of(target), field_names(target)
+    arguments: dict[str, Any] = {}
+    for key, value in given.items():
+        name = fields_of.get(key, key)
+        arguments[name] = _argument(value, _join(path, key), hints.get(name, Any))
     try:
         return target(**arguments)
     except ParameterError as error:
@@ -199,7 +198,9 @@ def _holds_components(value: object) -> bool:
 def _check_keys(
     arguments: Mapping[str, object], target: type, path: str, launcher_keys: Sequence[str]
 ) -> None:
-    parameters = inspect.signature(target).parameters
+    keys = {name: key for key, name in field_names(target).items()}
+    signature = inspect.signature(target).parameters
+    parameters = {keys.get(name, name): signature[name] for name in signature}
     known = [_join(path, key) for key in (*parameters, *launcher_keys)]
     for key, value in arguments.items():
         if key not in parameters:
