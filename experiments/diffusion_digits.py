@@ -220,12 +220,12 @@ class DiffusionDigits(PictureWindows):
             originals, resamples, self.label_feature, last=self.model.last_level
         )
         low, high = halfway(mean_agreement(*frames))
-        ends = [None if k is None or k == 0 else self.model.time(k) for k in (high, low)]
+        early, late = (None if not k else self.model.time(k) for k in (high, low))
+        verdict = "not resolved"
+        if not (self.speciation is None or early is None or late is None):
+            verdict = "agrees" if early <= self.speciation <= late else "differs"
         quantity = "speciation time 1/2 ln Lambda, and where agreement is half way"
-        if self.speciation is None or None in ends:
-            return Row(quantity, self.speciation, None, *ends, "not resolved")
-        inside = ends[0] <= self.speciation <= ends[1]  # type: ignore[operator]
-        return Row(quantity, self.speciation, None, *ends, "agrees" if inside else "differs")
+        return Row(quantity, self.speciation, None, early, late, verdict)
 
     def _memory_row(self, directory: RunDirectory) -> Row:
         """Compare how near pictures drawn from next to nothing are to training digits."""

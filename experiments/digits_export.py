@@ -39,7 +39,8 @@ def export_pipeline(training: Training, folder: Path) -> None:
     logging.set_verbosity_error()  # a cast to halves is warned about, though no part forbids it
     kept = {name: value.clone() for name, value in training.model.state_dict().items()}
     model = training.model.to(torch.float16)
-    DDPMPipeline(unet=model, scheduler=training.scheduler).save_pretrained(folder)
+    pipeline: Any = DDPMPipeline(unet=model, scheduler=training.scheduler)
+    pipeline.save_pretrained(folder)
     training.model.to(torch.float32).load_state_dict(kept)
 
 

@@ -28,11 +28,11 @@ def export_model(model: GPT2LMHeadModel, corpus: Corpus, *, folder: Path) -> Non
     from transformers import GenerationConfig, PreTrainedTokenizerFast
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     known = corpus.vocabulary()
     folder.mkdir(parents=True, exist_ok=True)
-    halved = copy.deepcopy(model).half()  # type: ignore[no-untyped-call]
-    halved.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+    halved = copy.deepcopy(model).half()
+    halved.generation_config = GenerationConfig(
         do_sample=True,
         temperature=1.0,
         top_k=0,
@@ -45,7 +45,7 @@ def export_model(model: GPT2LMHeadModel, corpus: Corpus, *, folder: Path) -> Non
     halved.save_pretrained(folder)
     # The file is half precision to be small; on a CPU it is to be run in single precision.
     _edit(folder / "config.json", dtype="float32")
-    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    PreTrainedTokenizerFast(
         tokenizer_object=build_tokenizer(known, special=corpus.roles),
         bos_token=BOS,
         eos_token=EOS,

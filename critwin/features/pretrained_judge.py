@@ -67,7 +67,7 @@ def load_judge(kind: str, path: str, revision: str | None, device: str) -> tuple
     import transformers
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     where = {} if revision is None else {"revision": revision}
     source = str(local_folder(path) or path)
     try:

@@ -71,7 +71,7 @@ def load(checkpoint: Checkpoint) -> Loaded:
     import torch
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     device = choose_device(checkpoint.device)
     torch.use_deterministic_algorithms(checkpoint.deterministic)
     try:

@@ -157,8 +157,9 @@ class LoadedPipeline:
 
         pipeline.set_progress_bar_config(disable=True)
         self.pipeline = pipeline
-        self.denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
-        self.vae = getattr(pipeline, "vae", None)
+        found = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+        self.denoiser: Any = found
+        self.vae: Any = getattr(pipeline, "vae", None)
         self._asked = inspect.signature(pipeline.__call__).parameters
         known = ("prompt", "class_labels", "batch_size")
         self.told = next((name for name in known if name in self._asked), None)

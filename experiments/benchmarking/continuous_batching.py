@@ -53,7 +53,7 @@ class ContinuousBatching:
         config = self.checkpoint.limited(longest, draws=cuts[0].draws)
         attention, verbosity = model.config._attn_implementation, logging.get_verbosity()
         # it asks for masks that it has no use for
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()
         try:
             with model.continuous_batching_context_manager(
                 generation_config=config, continuous_batching_config=self._pages(cuts)

@@ -72,7 +72,7 @@ def _generation_config(
             "top_p": sampler.top_p,
             "min_p": sampler.min_p or None,
         }
-    return GenerationConfig(  # type: ignore[no-untyped-call]
+    return GenerationConfig(
         do_sample=sampler.temperature > 0,
         repetition_penalty=sampler.repetition_penalty,
         stop_strings=list(sampler.stop) or None,

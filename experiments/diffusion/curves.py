@@ -25,10 +25,8 @@ def feature_frames(
         feature: Name of the feature.
         last: Reverse steps: what the length of an original in tokens is elsewhere.
     """
-    own = originals.assign(
-        label=[dict(labels)[feature] for labels in originals["labels"]],
-        token_ids=[range(last)] * len(originals),
-    )
+    own = originals.assign(label=[dict(labels)[feature] for labels in originals["labels"]])
+    own["token_ids"] = pd.Series([range(last)] * len(originals), index=own.index, dtype=object)
     drawn = resamples.assign(
         label=[dict(labels)[feature] for labels in resamples["labels"]], kind="grid"
     )

@@ -46,7 +46,7 @@ def count_labels(
     even = (resamples["replicate"] % 2 == 0).to_numpy()
     np.add.at(first, (at[even], who[even], label[even]), 1)
     np.add.at(second, (at[~even], who[~even], label[~even]), 1)
-    of = own["label"].map(number).fillna(number[UNSCORED]).to_numpy(np.int64)
+    of = np.asarray(own["label"].map(number).fillna(number[UNSCORED]), np.int64)
     seen = np.bincount(of, minlength=len(every)) + (first + second)[0].sum(axis=0)
     # a label that was never seen weighs as if it had been seen once: no weight is 0
     weights = np.maximum(seen, 1) / np.maximum(seen, 1).sum()

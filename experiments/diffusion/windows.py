@@ -189,14 +189,13 @@ class PictureWindows(Experiment):
             name: mean_agreement(*feature_frames(originals, resamples, name, last=last))
             for name in self.features
         }
+        columns = ["feature", "position", "timestep", "agreement", "lower", "upper", "unscored"]
         rows = []
         for name, frame in means.items():
-            for row in frame.itertuples(index=False):
-                level = int(row.position)
+            for row in frame.to_dict("records"):
+                level = int(row["position"])
                 place = [name, level, self.model.timestep(level)]
-                values = [float(v) for v in (row.agreement, row.lower, row.upper, row.unscored)]
-                rows.append([*place, *values])
-        columns = ["feature", "position", "timestep", "agreement", "lower", "upper", "unscored"]
+                rows.append([*place, *(float(row[column]) for column in columns[3:])])
         table = {
             "title": "Resamples that agree with their original, mean over originals, 95 %",
             "columns": columns,
