@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import pandas as pd
 import pyarrow as pa
 
 from critwin.feature import UNSCORED, Feature
@@ -36,17 +37,7 @@ def relabel(
         Both tables with label and unscored, truth and correct of originals, and agrees of
         resamples, as if the run had asked for this feature; all else is as it was.
     """
-    keys = originals.select(["original_id", "problem_id", "text"]).to_pandas()
-    drawn = resamples.select(["original_id", "text_start", "text"]).to_pandas()
-    own_text = keys.set_index("original_id")["text"]
-    kept = zip(drawn["original_id"].map(own_text), drawn["text_start"], strict=True)
-    drawn["text"] = [text[:start] for text, start in kept] + drawn["text"]
-    if replies:
-        keys["text"] = originals["reply"].to_pylist()
-        pairs = zip(resamples["reply"].to_pylist(), drawn["text"], strict=True)
-        # a direct answer is a reply itself
-        drawn["text"] = [text if reply is None else reply for reply, text in pairs]
-    drawn["problem_id"] = drawn["original_id"].map(keys.set_index("original_id")["problem_id"])
+    keys, drawn = _texts(originals, resamples, replies=replies)
     own = {str(name): rows for name, rows in keys.groupby("problem_id", sort=False)}
     others = {str(name): rows for name, rows in drawn.groupby("problem_id", sort=False)}
     labels, drawn_labels = [UNSCORED] * len(keys), [UNSCORED] * len(drawn)
@@ -80,6 +71,24 @@ def relabel(
             unscored=[label == UNSCORED for label in drawn_labels],
         ),
     )
+
+
+def _texts(
+    originals: pa.Table, resamples: pa.Table, *, replies: bool
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give what is labelled of each row, whole texts or replies, with the problem it is about."""
+    keys = originals.select(["original_id", "problem_id", "text"]).to_pandas()
+    drawn = resamples.select(["original_id", "text_start", "text"]).to_pandas()
+    own_text = keys.set_index("original_id")["text"]
+    kept = zip(drawn["original_id"].map(own_text), drawn["text_start"], strict=True)
+    drawn["text"] = [text[:start] for text, start in kept] + drawn["text"]
+    if replies:
+        keys["text"] = originals["reply"].to_pylist()
+        pairs = zip(resamples["reply"].to_pylist(), drawn["text"], strict=True)
+        # a direct answer is a reply itself
+        drawn["text"] = [text if reply is None else reply for reply, text in pairs]
+    drawn["problem_id"] = drawn["original_id"].map(keys.set_index("original_id")["problem_id"])
+    return keys, drawn
 
 
 def remeasured_plans(plans: pa.Table, originals: pa.Table, resamples: pa.Table) -> pa.Table:
