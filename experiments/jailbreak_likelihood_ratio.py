@@ -210,10 +210,24 @@ def _summary(
     counts = {kind or "harmless": kinds.count(kind) for kind in sorted(set(kinds))}
     return {
         "recall": [asdict(own) for own in found],
+        "as_published": _as_published(found),
         "counts": counts,
         "headline": headline,
         "tables": tables,
     }
+
+
+def _as_published(found: Sequence[Recall]) -> dict[str, dict[str, Any]]:
+    """Give the recall by attack and score with the signs of the authors' code: low values flagged.
+
+    Published numbers are held against these (critwin/assets/published).
+    """
+    told: dict[str, dict[str, Any]] = {}
+    for own in found:
+        if own.sign == (1 if own.score == "classifier" else -1):
+            ends = {"estimate": own.recall, "lower": own.lower, "upper": own.upper, "n": own.n}
+            told.setdefault(own.attack, {})[own.score.replace(",", "")] = ends
+    return told
 
 
 def _table(found: Sequence[Recall], scores: Sequence[str], title: str, note: str) -> dict[str, Any]:

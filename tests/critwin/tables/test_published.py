@@ -42,6 +42,18 @@ def test_the_numbers_are_those_of_the_paper() -> None:
     }
 
 
+def test_recalls_are_those_of_table_2() -> None:
+    """Seven attacks and five scores; row means as the authors' notebook has them, and by hand."""
+    table = [cell for cell in PAPER.cells if cell["where"] == "Table 2"]
+    assert len({cell["quantity"] for cell in table}) == len(table) == 35
+    means = {
+        score: sum(c["value"] for c in table if c["quantity"].endswith(f", {score}")) / 7
+        for score in ("log ratio prompt", "log ratio text", "log p aligned prompt", "classifier")
+    }
+    told = {"log ratio prompt": 0.024, "log ratio text": 0.0463, "log p aligned prompt": 0.1121}
+    assert means == pytest.approx(told | {"classifier": 0.9036}, abs=1e-3)
+
+
 def test_a_share_of_known_draws_gets_an_exact_interval() -> None:
     found = with_error(0.25, 400)
     exact = binomtest(100, 400).proportion_ci(method="exact")
