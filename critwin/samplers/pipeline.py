@@ -128,10 +128,15 @@ def load_pipeline(
     where = {} if revision is None else {"revision": revision}
     try:
         index = DiffusionPipeline.load_config(source, **where)
-        # pictures are measured as they are: nothing is blackened
-        unchecked = {"safety_checker": None} if "safety_checker" in index else {}
+        # a pipeline that was saved without a part is loaded without it; and pictures are
+        # measured as they are: nothing is blackened
+        absent = {
+            name: None
+            for name, part in index.items()
+            if isinstance(part, list | tuple) and (part[0] is None or name == "safety_checker")
+        }
         pipeline = DiffusionPipeline.from_pretrained(
-            source, dtype=getattr(torch, dtype), use_safetensors=True, **unchecked, **where
+            source, dtype=getattr(torch, dtype), use_safetensors=True, **absent, **where
         )
     except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
         raise ModelError(f"model.path is {path!r}; it cannot be loaded: {error}") from error

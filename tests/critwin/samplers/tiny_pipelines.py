@@ -98,7 +98,7 @@ def random_dit(folder: Path) -> Path:
     return made
 
 
-def tiny_vae() -> Any:
+def tiny_vae(**settings: Any) -> Any:
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
@@ -110,6 +110,7 @@ def tiny_vae() -> Any:
         latent_channels=4,
         norm_num_groups=4,
         sample_size=16,
+        **settings,
     )
 
 
@@ -230,7 +231,7 @@ def random_stable_diffusion_3(folder: Path) -> Path:
                 pooled_projection_dim=16,
                 pos_embed_max_size=8,
             )
-            vae = tiny_vae()
+            vae = tiny_vae(shift_factor=0.06)
             encoders = [tiny_text_encoder(len(tokenizers[0]), projected=True) for _ in range(2)]
         StableDiffusion3Pipeline(
             transformer=transformer,
