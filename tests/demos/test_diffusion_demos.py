@@ -109,7 +109,7 @@ def test_inner_levels_and_the_speed_of_exact_samplers(tmp_path: Path) -> None:
             ("sampler.draws is 2", "draws no noise"),
         ),
         (("+exp=diffusion_digits", "sampler.n=3"), ("sampler.n is 3", "observations are apart")),
-        (("+exp=diffusion_digits", "after=[4,12]"), ("after", "digits")),
+        (("+exp=diffusion_digits", "after=['4','12']"), ("after", "digits")),
         (
             ("+exp=diffusion_digits", "source=held_out", "originals=500"),
             ("originals is 500", "300"),
