@@ -8,6 +8,7 @@ kernel (flock) are not asked: shared file systems of clusters often do not have 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -33,6 +34,9 @@ EXPIRES_SECONDS = 120.0
 lag behind on NFS, and short beside the start of a job."""
 
 RENEW_SECONDS = 10.0
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What a file system answers that has no links."""
 
 DRAFT = re.compile(r"\..+\.(?P<machine>[0-9a-f]{12})-(?P<pid>\d+)")
 """Name of a file that is being written: a dot, the final name, the process."""
@@ -192,15 +196,36 @@ class Lease:
         return self.folder / f"{self.name}-{number:06d}"
 
     def _write(self, file: Path) -> bool:
-        """Make the file, or find that somebody else was first."""
+        """Make the file, or find that somebody else was first.
+
+        It is written under another name and then linked: who is killed on the way leaves no lease
+        that nobody can read, which would hold until it expires.
+        """
+        draft = self.folder / f".{file.name}-{self._own.token}.{machine()}-{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with file.open("x", encoding="utf-8") as opened:
-                opened.write(json.dumps(asdict(self._own)))
+            draft.write_text(json.dumps(asdict(self._own)), encoding="utf-8")
+            os.link(draft, file)
         except FileExistsError:
             if self.folder.is_dir():
                 return False
             raise RecordsError(_unwritable(self.folder, "it is a file")) from None
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                return self._write_in_place(file)
+            raise RecordsError(_unwritable(self.folder, error.strerror or str(error))) from None
+        finally:
+            with suppress(OSError):
+                draft.unlink()
+        return True
+
+    def _write_in_place(self, file: Path) -> bool:
+        """Make the file where the file system has no links."""
+        try:
+            with file.open("x", encoding="utf-8") as opened:
+                opened.write(json.dumps(asdict(self._own)))
+        except FileExistsError:
+            return False
         except OSError as error:
             with suppress(OSError):
                 file.unlink()
