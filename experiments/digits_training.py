@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from critwin.digits import SIDE, load_digits
 from critwin.errors import ParameterError
 from critwin.seeds import fold_in
+from experiments.training_schedule import TrainingState, learning_rate
 
 if TYPE_CHECKING:
     import torch
@@ -101,22 +102,9 @@ class DigitsSettings:
 
     def rate(self, step: int) -> float:
         """Give the learning rate of a step, counted from 0."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        return self.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * min(1.0, done))) / 2)
-
-
-@dataclass
-class _State:
-    """Where training stands; everything but the tensors."""
-
-    step: int = 0
-    best_loss: float = math.inf
-    best_step: int = 0
-    stale: int = 0
-    seconds: float = 0.0
-    finished: bool = False
+        return learning_rate(
+            step, steps=self.steps, peak=self.learning_rate, warmup=self.warmup_steps
+        )
 
 
 def build_unet(settings: DigitsSettings) -> Any:
@@ -167,7 +155,7 @@ class Training:
 
         self.settings = settings
         self.file = out / "checkpoint.safetensors"
-        self.state = _State()
+        self.state = TrainingState()
         self.model = build_unet(settings)
         self.scheduler = build_scheduler(settings)
         self.optimizer = torch.optim.AdamW(
@@ -276,7 +264,7 @@ class Training:
         if json.loads(metadata["settings"]) | {"threads": 0} != asked | {"threads": 0}:
             allowed = "a folder without a run of other settings"
             raise ParameterError("out", str(self.file.parent), allowed)
-        self.state = _State(**json.loads(metadata["state"]))
+        self.state = TrainingState(**json.loads(metadata["state"]))
         tensors = load_file(self.file)
         self._set({name: tensors[f"model/{name}"] for name in self.parameters})
         for name, parameter in self.parameters.items():

@@ -20,6 +20,7 @@ from critwin.corpus import Corpus, CorpusSample
 from critwin.errors import ParameterError
 from critwin.problems.word_tokens import BOS, EOS, PAD
 from experiments.tracker import Progress, Tracker
+from experiments.training_schedule import TrainingState, learning_rate
 
 if TYPE_CHECKING:
     import torch
@@ -104,22 +105,9 @@ class TrainSettings:
 
     def rate(self, step: int) -> float:
         """Give the learning rate of a step, counted from 0."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        return self.learning_rate * (0.05 + 0.95 * (1 + math.cos(math.pi * min(1.0, done))) / 2)
-
-
-@dataclass
-class _State:
-    """Where training stands; everything but the tensors."""
-
-    step: int = 0
-    best_loss: float = math.inf
-    best_step: int = 0
-    stale: int = 0
-    seconds: float = 0.0
-    finished: bool = False
+        return learning_rate(
+            step, steps=self.steps, peak=self.learning_rate, warmup=self.warmup_steps
+        )
 
 
 @dataclass
@@ -193,7 +181,7 @@ class Training:
         self.settings, self.corpus = settings, corpus
         self.pad = corpus.vocabulary()[PAD]
         self.file = out / "checkpoint.safetensors"
-        self.state = _State()
+        self.state = TrainingState()
         self.model = build_model(settings, corpus)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -283,7 +271,7 @@ class Training:
                 raise ParameterError(
                     "out", str(self.file.parent), "a folder without a run of other settings"
                 )
-        self.state = _State(**json.loads(metadata["state"]))
+        self.state = TrainingState(**json.loads(metadata["state"]))
         tensors = load_file(self.file)
         with torch.no_grad():
             for name, parameter in self.parameters.items():
