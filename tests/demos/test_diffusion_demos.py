@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.demos.launching import launch_in
 
 
 def launch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "launch", "tracker=none", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "140"},
-    )
+    return launch_in(folder, *arguments, columns=140)
 
 
 def run_of(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:

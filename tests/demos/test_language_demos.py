@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from critwin.problems.assistant import leaving
-
-ROOT = Path(__file__).parents[2]
+from tests.demos.launching import launch_in
 
 LEARNED = 0.15
 """How far the model may be from the law that it learned: its card (critwin/assets/assistant) says
@@ -21,14 +17,7 @@ how far it is."""
 
 
 def launch(folder: Path, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "launch", "tracker=none", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
-    )
+    done = launch_in(folder, *arguments)
     assert done.returncode == 0, done.stderr
     (run,) = (folder / "outputs").glob("*/*/summary.json")
     summary: dict[str, Any] = json.loads(run.read_text())

@@ -8,11 +8,9 @@ same runs are then altered, and the check has to find it.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from critwin.tables.facts import follow
+from tests.demos.launching import launch_in
 
 ROOT = Path(__file__).parents[2]
 HEAD = "| paper item | command |"
@@ -60,14 +59,7 @@ ITEMS = items(PAGES[0])
 
 
 def launch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "launch", *arguments, "tracker=none"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder), "COLUMNS": "120"},
-    )
+    return launch_in(folder, *arguments, HOME=str(folder))
 
 
 def written(folder: Path, shown: str) -> dict[str, Any]:
