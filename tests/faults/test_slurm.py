@@ -121,7 +121,6 @@ def test_every_fault_of_the_cluster_in_turn(tmp_path: Path) -> None:
         """Wait until SLURM has put it back into its queue, has started it again, and it works."""
         before = restarts()
         fault()
-        # a busy node may miss its time to answer, and its job is put back once more
         wait_until(lambda: restarts() > before, "it is requeued")
         wait_until(lambda: job_facts(job)["JobState"] == "RUNNING", "it runs again")
         works()
