@@ -134,8 +134,8 @@ def test_every_fault_of_the_cluster_in_turn(tmp_path: Path) -> None:
     starts_again_after(urgent_job)  # at once: ended, and put back into the queue
     with grace_of(60):  # told to end a minute before: what ends in time, SLURM takes for ended
         starts_again_after(urgent_job)
-    (supervisor,) = processes(tmp_path, "launch.entry")
     (worker,) = processes(tmp_path, "launch.worker")
+    (supervisor, *_) = worker.parents()
     worker.kill()
     worker.wait(30)
     works()
