@@ -27,11 +27,11 @@ from experiments.diffusion.label_counts import count_labels, law_row
 from experiments.diffusion.measuring import Original, PictureMeasuring
 from experiments.diffusion.memorisation import QUANTILE, memorisation
 from experiments.diffusion.theory_figure import theory_figure
-from experiments.diffusion.windows import SHOWN_ORIGINALS, PictureWindows, halfway
+from experiments.diffusion.windows import LEAST_ORIGINALS, SHOWN_ORIGINALS, PictureWindows, halfway
 from experiments.exact.comparison import Comparison
 from experiments.exact.measuring import Measured
 from experiments.exact.tables import told
-from experiments.exact.verdicts import Row, at_most, table
+from experiments.exact.verdicts import Row, at_most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,7 @@ class DiffusionDigits(PictureWindows):
     originals: int = 100
 
     name: ClassVar[str] = "diffusion_digits"
+    theory_title: ClassVar[str] = f"{PictureWindows.theory_title}; times are OU"
 
     @property
     def label_feature(self) -> str:
@@ -74,8 +75,9 @@ class DiffusionDigits(PictureWindows):
         """Refuse what does not fit together."""
         super().check()
         check_epsilon(self.epsilon)
-        if self.originals < 20:
-            raise ParameterError("originals", self.originals, "a whole number >= 20")
+        if self.originals < LEAST_ORIGINALS:
+            allowed = f"a whole number >= {LEAST_ORIGINALS}"
+            raise ParameterError("originals", self.originals, allowed)
         if self.source == "held_out" and self.originals > PARTS["held_out"]:
             allowed = f"at most {PARTS['held_out']}, the digits that nobody learned from"
             raise ParameterError("originals", self.originals, allowed)
@@ -150,21 +152,13 @@ class DiffusionDigits(PictureWindows):
     def summarise(
         self, directory: RunDirectory, originals: pd.DataFrame, resamples: pd.DataFrame
     ) -> dict[str, Any]:
-        """Give what every run on pictures gives, and the table of theory beside measurement."""
+        """Give what every run on pictures gives, and the times of the theory."""
         summary = super().summarise(directory, originals, resamples)
-        measured = self.measured(originals, resamples)
-        window = self.window_times(measured)
-        rows = self.rows(directory, originals, resamples, measured, window)
-        title = "diffusion_digits: theory beside measurement, intervals joint 95 %; times are OU"
-        speciation = self.speciation
-        summary["tables"].insert(0, table(rows, title))
-        summary["verdicts"] = {
-            v: sum(r.verdict == v for r in rows) for v in sorted({r.verdict for r in rows})
-        }
+        window = self.window_times(self.measured(originals, resamples))
         summary["times"] = {
             **told(window),
-            "speciation": speciation,
-            "speciation_position": self.level_at(speciation),
+            "speciation": self.speciation,
+            "speciation_position": self.level_at(self.speciation),
         }
         return summary
 
@@ -181,15 +175,12 @@ class DiffusionDigits(PictureWindows):
         times = np.array([self.model.time(int(level)) for level in levels])
         return float(np.interp(-time, -times, levels))
 
-    def rows(
-        self,
-        directory: RunDirectory,
-        originals: pd.DataFrame,
-        resamples: pd.DataFrame,
-        measured: Measured,
-        window: WindowTimes,
+    def theory_rows(
+        self, directory: RunDirectory, originals: pd.DataFrame, resamples: pd.DataFrame
     ) -> list[Row]:
-        """Give the rows of the table."""
+        """Compare the window, and what holds for any sampler, with Gaussian classes."""
+        measured = self.measured(originals, resamples)
+        window = self.window_times(measured)
         comparison = Comparison(
             sampler=None,
             theory=self.theory(measured),
