@@ -67,17 +67,15 @@ def measure_windows(
         for own, plan, original in zip(unseen, allocate(unseen, wish), originals, strict=True)
     ]
     pilots = _pilot(sampler, originals, tasks, label)
-    expected = [
-        after_pilot(before, original, path, pilot)
-        for before, original, path, pilot in zip(unseen, originals, paths, pilots, strict=True)
-    ]
-    made = []
-    for i, (task, own, pilot) in enumerate(zip(tasks, expected, pilots, strict=True)):
-        hits, trials, spent = _counts(originals[i], paths[i], pilot)
-        made.append(plan_main(replace(task, cost=own.cost), hits, trials, spent, own, wish))
-    expected = [
-        replace(own, blocks=aim.numbers.blocks) for own, aim in zip(expected, made, strict=True)
-    ]
+    expected, made = [], []
+    for before, task, original, path, pilot in zip(
+        unseen, tasks, originals, paths, pilots, strict=True
+    ):
+        own = after_pilot(before, original, path, pilot)
+        hits, trials, spent = _counts(original, path, pilot)
+        aim = plan_main(replace(task, cost=own.cost), hits, trials, spent, own, wish)
+        expected.append(replace(own, blocks=aim.numbers.blocks))
+        made.append(aim)
     plans = allocated(
         expected, [aim.numbers.forks for aim in made], replace(wish, half_width=None, max_tokens=0)
     )
