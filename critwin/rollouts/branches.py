@@ -29,6 +29,7 @@ from critwin.rollouts.mixture_intervals import form_interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 _BLOCK = 48
 """Neighbouring choices whose intervals are computed together: few tokens bear on them."""
@@ -250,9 +251,8 @@ class BranchCurve(ForkCurve):
         comparisons = max(int((one != other).sum()), 1) if joint else 1
         weights = curve_weights(self.forks.probability)[choice]
         stay = stay_probability(self.forks.probability)[choice] * self.own
-        lower, upper = _form_interval(
-            self.forks, self.label, weights[other] - weights[one], level, comparisons
-        )
+        left = _Left.of(self.forks, self.label)
+        lower, upper = left.interval(weights[other] - weights[one], level, comparisons)
         constant = stay[other] - stay[one]
         return (
             np.clip(constant + lower, -1, 1)[back.reshape(-1)],
@@ -309,6 +309,7 @@ def _levels(forks: StratifiedForks, label: str, weights: Floats) -> tuple[Floats
     choice, after = _choices(forks.probability)
     lower = (stay_probability(forks.probability) * (label == forks.own))[choice]
     upper = lower.copy()
+    left = _Left.of(forks, label)
     for begin in range(0, len(choice), _BLOCK):
         rows = slice(begin, begin + _BLOCK)
         block = weights[choice[rows]]
@@ -316,24 +317,44 @@ def _levels(forks: StratifiedForks, label: str, weights: Floats) -> tuple[Floats
         order = np.argsort(largest, kind="stable")
         near = np.ones(len(largest), dtype=bool)
         near[order] = np.cumsum(largest[order]) > _NEGLECTED
-        low, high = _form_interval(forks, label, np.where(near, block, 0.0), 0.95, 1)
+        low, high = left.interval(block, 0.95, 1, near)
         lower[rows] += low
-        upper[rows] += high + np.where(near, 0.0, block).sum(axis=1)
+        upper[rows] += high + block[:, ~near].sum(axis=1)
     return np.clip(lower, 0, 1)[after], np.clip(upper, 0, 1)[after]
 
 
-def _form_interval(
-    forks: StratifiedForks, label: str, weights: Floats, level: float, comparisons: int
-) -> tuple[Floats, Floats]:
-    """Give the intervals of forms in the leave values, shape (R,); what was not drawn is free."""
-    worth = forks.worth
-    drawn = (weights != 0).any(axis=0) & (worth > 0)
-    lower, upper = form_interval(
-        (weights * (1 - forks.undrawn))[:, drawn],
-        forks.leave_values(label)[drawn],
-        worth[drawn],
-        level=level,
-        comparisons=comparisons,
-    )
-    outer = np.where(worth > 0, weights * forks.undrawn, weights)
-    return lower + np.minimum(outer, 0).sum(axis=1), upper + np.maximum(outer, 0).sum(axis=1)
+@dataclass(frozen=True)
+class _Left:
+    """What is known of leaving the path at each token, shape (n,).
+
+    Attributes:
+        value: Estimates of the leave values of branches with rollouts.
+        worth: What their rollouts are worth in forks.
+        undrawn: Share of the leaving probability without rollouts: that is free.
+    """
+
+    value: Floats
+    worth: Floats
+    undrawn: Floats
+
+    @classmethod
+    def of(cls, forks: StratifiedForks, label: str) -> _Left:
+        return cls(forks.leave_values(label), forks.worth, forks.undrawn)
+
+    def interval(
+        self, weights: Floats, level: float, comparisons: int, near: Bools | None = None
+    ) -> tuple[Floats, Floats]:
+        """Give the intervals of forms in the leave values, shape (R,), of near tokens alone."""
+        bears = (weights != 0).any(axis=0)
+        at = np.flatnonzero(bears if near is None else bears & near)
+        weights, worth, undrawn = weights[:, at], self.worth[at], self.undrawn[at]
+        drawn = worth > 0
+        lower, upper = form_interval(
+            (weights * (1 - undrawn))[:, drawn],
+            self.value[at][drawn],
+            worth[drawn],
+            level=level,
+            comparisons=comparisons,
+        )
+        outer = weights * np.where(drawn, undrawn, 1.0)
+        return lower + np.minimum(outer, 0).sum(axis=1), upper + np.maximum(outer, 0).sum(axis=1)
