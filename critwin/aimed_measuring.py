@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from critwin.changes import Sought
-from critwin.fork_aiming import Numbers, Task, first_look, next_look, plan_main
+from critwin.fork_aiming import Aimed, Numbers, Task, first_look, next_look, plan_main
 from critwin.fork_allocation import Wish, allocate, allocated
 from critwin.fork_blocks import Blocks
 from critwin.fork_expectation import Expectation
@@ -67,17 +67,9 @@ def measure_windows(
         for own, plan, original in zip(unseen, allocate(unseen, wish), originals, strict=True)
     ]
     pilots = _pilot(sampler, originals, tasks, label)
-    expected = [
-        after_pilot(before, original, path, pilot)
-        for before, original, path, pilot in zip(unseen, originals, paths, pilots, strict=True)
-    ]
-    made = []
-    for i, (task, own, pilot) in enumerate(zip(tasks, expected, pilots, strict=True)):
-        hits, trials, spent = _counts(originals[i], paths[i], pilot)
-        made.append(plan_main(replace(task, cost=own.cost), hits, trials, spent, own, wish))
-    expected = [
-        replace(own, blocks=aim.numbers.blocks) for own, aim in zip(expected, made, strict=True)
-    ]
+    each = zip(unseen, tasks, originals, paths, pilots, strict=True)
+    planned = [_aim(*one, wish=wish) for one in each]
+    expected, made = [own for own, _ in planned], [aim for _, aim in planned]
     plans = allocated(
         expected, [aim.numbers.forks for aim in made], replace(wish, half_width=None, max_tokens=0)
     )
@@ -139,6 +131,22 @@ def _next(
 ) -> Numbers | None:
     hits, trials, spent = _counts(original, path, pilot)
     return next_look(task, hits, trials, spent=spent, turn=turn)
+
+
+def _aim(
+    before: Expectation,
+    task: Task,
+    original: Original,
+    path: Path,
+    pilot: tuple[Fork, ...],
+    *,
+    wish: Wish,
+) -> tuple[Expectation, Aimed]:
+    """Give what the pilot of an original lets expect, over the runs of its main stage's plan."""
+    own = after_pilot(before, original, path, pilot)
+    hits, trials, spent = _counts(original, path, pilot)
+    aim = plan_main(replace(task, cost=own.cost), hits, trials, spent, own, wish)
+    return replace(own, blocks=aim.numbers.blocks), aim
 
 
 def _counts(original: Original, path: Path, pilot: Sequence[Fork]) -> tuple[Ints, Ints, float]:

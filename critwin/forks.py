@@ -284,13 +284,13 @@ def _curves(forks: Forks, labels: Sequence[str], *, level: float, joint: bool) -
 
 def fork_levels(forks: Forks, label: str) -> Floats:
     """Estimate the probability of a label at positions 0..n by the backward recursion (1)."""
-    d, pi = forks.leave_values(label), forks.probability
-    p = np.empty(len(pi) + 1)
-    p[-1] = float(label == forks.own)
-    for u in range(len(pi), 0, -1):
+    pi = forks.probability
+    stay, left = pi.tolist(), ((1 - pi) * forks.leave_values(label)).tolist()
+    p = [float(label == forks.own)]
+    for u in range(len(stay) - 1, -1, -1):
         # the sum of two rounded shares may leave [0, 1] by a rounding error
-        p[u - 1] = min(pi[u - 1] * p[u] + (1 - pi[u - 1]) * d[u - 1], 1.0)
-    return p[: forks.length + 1]
+        p.append(min(stay[u] * p[-1] + left[u], 1.0))
+    return np.array(p[::-1][: forks.length + 1])
 
 
 def level_intervals(

@@ -47,12 +47,17 @@ class _Ends:
         many: npt.NDArray[np.bool_] = self.inner > self.first
         return many
 
-    def differences(self, values: Floats, weights: Floats) -> tuple[Floats, Floats]:
-        """Give the weighted means of values at the starts and at the ends."""
-        made = []
-        for begin, end in ((self.first, self.inner + 1), (self.outer, self.last + 1)):
-            made.append(_sums(values * weights, begin, end) / _sums(weights, begin, end))
-        return made[0], made[1]
+    @property
+    def spans(self) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints]]:
+        """Where the positions of the start, and those of the end, begin and end."""
+        return (self.first, self.inner + 1), (self.outer, self.last + 1)
+
+    def means(self, weights: Floats, *values: Floats) -> list[tuple[Floats, Floats]]:
+        """Give the weighted means of several values at the starts and at the ends."""
+        start, end = self.spans
+        before, after = _sums(weights, *start), _sums(weights, *end)
+        products = (value * weights for value in values)
+        return [(_sums(v, *start) / before, _sums(v, *end) / after) for v in products]
 
 
 def grid_changes(curve: GridCurve, width: Width, error: float, *, pool: bool = False) -> Changes:
@@ -65,8 +70,8 @@ def grid_changes(curve: GridCurve, width: Width, error: float, *, pool: bool = F
     low, high = clopper_pearson(hits, trials, level=alone)
     low, high = (np.where(drawn, v, curve.agreement) for v in (low, high))
     weights = np.where(drawn, trials, 1).astype(np.float64)
-    (before, after), (low_before, low_after), (high_before, high_after) = (
-        ends.differences(v, weights) for v in (curve.agreement, low, high)
+    (before, after), (low_before, low_after), (high_before, high_after) = ends.means(
+        weights, curve.agreement, low, high
     )
     pairs = {
         "start": position[ends.first],
@@ -108,7 +113,7 @@ def _sums(values: npt.NDArray[np.generic], begin: Ints, end: Ints) -> Floats:
 def _errors(ends: _Ends, hits: Floats, trials: Ints) -> Floats:
     """Give rough standard errors."""
     variance = np.zeros(len(ends.first))
-    for begin, end in ((ends.first, ends.inner + 1), (ends.outer, ends.last + 1)):
+    for begin, end in ends.spans:
         variance += _variance(_sums(hits, begin, end), _sums(trials, begin, end))
     errors: Floats = np.sqrt(variance)
     return errors

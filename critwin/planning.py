@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from critwin.fork_aiming import FIRST_SHARE, LATER_SHARES, needed_evidence
+from critwin.changes import Sought
+from critwin.fork_aiming import LATER_SHARES, Task, first_look, needed_evidence
 from critwin.fork_allocation import Allocation, Wish, allocate, expected_half_widths
 from critwin.fork_expectation import Expectation, leave_mass
 from critwin.fork_forms import difference_forms
@@ -46,11 +47,13 @@ class OriginalPlan:
         draws: Forks, or resamples over all levels, the pilot's left out.
         drawn_tokens: Expected tokens of them and of the pilot.
         half_width: Expected; as the protocol asks for it with forks, else pointwise, mean over
-            levels.
+            levels. Of aimed forks it is that where no window seems possible; elsewhere they leave
+            most of the curve rough. So are the draws.
         smallest_rise: Smallest rise whose interval, joint over the stretches that the rule
             compares, is expected to lie above nothing: with forks on the stretch that is hardest to
             measure, with a grid about 1/2, where draws tell least. Above 1: none.
-        smallest_window: The same above the rule's threshold.
+        smallest_window: The same above the rule's threshold. Aimed forks need not measure the
+            stretch that is hardest: with them it is one that the pilot saw, whatever its height.
         met: Whether the wanted half-width is expected to be reached.
         cheaper: The protocol that needs fewer tokens for this precision; None without a choice.
     """
@@ -67,7 +70,12 @@ class OriginalPlan:
 
 
 def plan_original(
-    protocol: Protocol, expected: Expectation, *, compared: Sequence[float], threshold: float
+    protocol: Protocol,
+    expected: Expectation,
+    *,
+    compared: Sequence[float],
+    threshold: float,
+    sought: Sought | None = None,
 ) -> OriginalPlan:
     """Plan the measurement of one original.
 
@@ -76,9 +84,11 @@ def plan_original(
         expected: What its path, and a pilot where there was one, let expect.
         compared: Fractions kept whose neighbouring pairs the window rule compares; may be empty.
         threshold: Rise above which it calls one a window, in [0, 1).
+        sought: What aimed forks are aimed at; needed for them alone.
 
     Raises:
         TypeError: The protocol is neither forks nor a grid.
+        ValueError: Forks are to be aimed at nothing.
     """
     length = len(expected.probability)
 
@@ -86,25 +96,22 @@ def plan_original(
         return int((1 - t) * length + 1e-9)
 
     stretches = _stretches(length, compared)
-    weights, stay = curve_weights(expected.probability), stay_probability(expected.probability)
-    curve = np.clip(weights @ expected.value + stay * expected.end, 0, 1)
     mass, choice = leave_mass(expected.probability), bool((expected.probability < 1).any())
     if isinstance(protocol, ForkProtocol):
-        (plan,) = allocate([expected], Wish.of(protocol))
-        tokens = plan.tokens
-        if protocol.aim == "curve":
+        if protocol.aim == "windows":
+            plan, tokens, arm = _aimed(expected, protocol, sought, stretches)
+        else:
+            (plan,) = allocate([expected], Wish.of(protocol))
             (pilot,) = pilot_forks([Expectation.from_path(expected.probability)], protocol)
-            tokens += float(pilot @ expected.block_cost)
+            tokens, arm = plan.tokens + float(pilot @ expected.block_cost), 1.0
         levels = Fractions().positions(length, snap)
         cheaper = _cheaper(expected, plan, levels) if choice else None
-        rise = _fork_arm(expected, plan.forks, curve, stretches)
-        if protocol.aim == "windows":
-            rise = min(rise, aimed_arm(int(plan.forks.sum())))
-        window = threshold + rise
+        rise = _fork_arm(expected, plan.forks, stretches)
+        window = threshold + (rise if protocol.aim == "curve" else arm)
         draws, half, met = int(plan.forks.sum()), plan.half_width, plan.met
     elif isinstance(protocol, Grid):
         levels = protocol.positions(length, snap)
-        low, high = clopper_pearson(protocol.n * curve[levels], protocol.n)
+        low, high = clopper_pearson(protocol.n * _curve(expected)[levels], protocol.n)
         draws, half, met = protocol.n * len(levels), float((high - low).mean() / 2), True
         left = expected_tokens(expected.probability, expected.cost)
         tokens = protocol.n * float(left[levels].sum())
@@ -165,10 +172,15 @@ def _stretches(length: int, compared: Sequence[float]) -> tuple[Ints, Ints]:
     return cuts[:-1], cuts[1:]
 
 
-def _fork_arm(
-    expected: Expectation, forks: Ints, curve: Floats, stretches: tuple[Ints, Ints]
-) -> float:
-    start, end = stretches
+def _curve(expected: Expectation) -> Floats:
+    """Give the expected curve at positions 0..n."""
+    weights, stay = curve_weights(expected.probability), stay_probability(expected.probability)
+    curve: Floats = np.clip(weights @ expected.value + stay * expected.end, 0, 1)
+    return curve
+
+
+def _fork_arm(expected: Expectation, forks: Ints, stretches: tuple[Ints, Ints]) -> float:
+    (start, end), curve = stretches, _curve(expected)
     forms = difference_forms(expected.probability, expected.blocks, start, end)
     some = (forms.weights != 0).any(axis=1)
     if not some.any():
@@ -181,17 +193,45 @@ def _fork_arm(
     return float(below[some].max())
 
 
+def _aimed(
+    expected: Expectation,
+    protocol: ForkProtocol,
+    sought: Sought | None,
+    stretches: tuple[Ints, Ints],
+) -> tuple[Allocation, float, float]:
+    """Plan aimed forks.
+
+    Returns:
+        The main stage where no window seems possible, after the first look of the pilot; the tokens
+        of all stages where one does, and at most otherwise; how far above the threshold a window
+        has to rise to be certified: by all that the pilot leaves, or by a curve made precise with
+        it, of whose labels nothing is known.
+    """
+    if sought is None:
+        raise ValueError("sought is None; allowed: what forks with aim=windows are aimed at")
+    unseen, wish = Expectation.from_path(expected.probability), Wish.of(protocol)
+    (asked,) = allocate([unseen], wish)
+    task = Task(unseen.probability, expected.cost, True, sought, asked.tokens, seed=0)
+    look = first_look(task)
+    spent = float(look.forks @ replace(expected, blocks=look.blocks).block_cost)
+    left = max(asked.tokens - spent, 0.0)
+    (plan,) = allocate([expected], replace(wish, max_tokens=left))
+    sure = max(left - sum(LATER_SHARES) * asked.tokens, 0.0)  # later looks where one is possible
+    (blind,) = allocate([unseen], Wish(max_tokens=sure))
+    arm = _fork_arm(unseen, blind.forks, stretches)
+    return plan, asked.tokens, min(aimed_arm(int(blind.forks.sum())), arm)
+
+
 def aimed_arm(forks: int) -> float:
     """Give about how far above the threshold a rise is that aimed forks certify; 1 at most.
 
-    The forks of the main stage inside and after one pair, half each, at probabilities of 1/2, where
-    draws tell least: evidence grows by twice the square of half the gap for each of them.
+    They stand inside and after one pair, half each, at probabilities of 1/2, where draws tell
+    least: evidence grows by twice the square of half the gap for each of them.
 
     Args:
-        forks: Forks of an original, those of the pilot among them.
+        forks: Forks of the main stage.
     """
-    main = max(forks, 1) * (1 - FIRST_SHARE - sum(LATER_SHARES))
-    return min(math.sqrt(2 * needed_evidence() / main), 1.0)
+    return min(math.sqrt(2 * needed_evidence() / max(forks, 1)), 1.0)
 
 
 def _grid_rise(draws: int, comparisons: int, above: float) -> float:

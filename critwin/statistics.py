@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+_FEW = 64
+"""So many intervals are computed one by one."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -66,14 +69,31 @@ def clopper_pearson(
     Source:
         Clopper, Pearson (1934), Biometrika 26, 404-413, through quantiles of the beta law.
     """
-    from scipy.special import betaincinv
-
     k, n = np.broadcast_arrays(np.asarray(hits, np.float64), np.asarray(trials, np.float64))
     tail = (1 - np.asarray(level, np.float64)) / 2
+    if k.size <= _FEW or not ((k == np.rint(k)) & (n == np.rint(n))).all():
+        return _beta_quantiles(k, n, tail)
+    # whole numbers repeat, and quantiles are dear: each different one is computed once
+    tails, of_tail = np.unique(tail, return_inverse=True)
+    base = int(n.max()) + 1
+    code = (of_tail.reshape(tail.shape) * base + n.astype(np.int64)) * base + k.astype(np.int64)
+    different, back = np.unique(code, return_inverse=True)
+    rest, hit = np.divmod(different, base)
+    which, drawn = np.divmod(rest, base)
+    lower, upper = _beta_quantiles(hit, drawn, tails[which])
+    return lower[back].reshape(code.shape), upper[back].reshape(code.shape)
+
+
+def _beta_quantiles(
+    k: npt.ArrayLike, n: npt.ArrayLike, tail: npt.ArrayLike
+) -> tuple[Floats, Floats]:
+    from scipy.special import betaincinv
+
+    hits, trials, out = (np.asarray(v, np.float64) for v in (k, n, tail))
     # betaincinv wants positive parameters: the ends that are known exactly are put in afterwards.
-    lower = betaincinv(np.where(k > 0, k, 1.0), n - k + 1, tail)
-    upper = betaincinv(k + 1, np.where(n > k, n - k, 1.0), 1 - tail)
-    return np.where(k > 0, lower, 0.0), np.where(n > k, upper, 1.0)
+    lower = betaincinv(np.where(hits > 0, hits, 1.0), trials - hits + 1, out)
+    upper = betaincinv(hits + 1, np.where(trials > hits, trials - hits, 1.0), 1 - out)
+    return np.where(hits > 0, lower, 0.0), np.where(trials > hits, upper, 1.0)
 
 
 def newcombe_difference(

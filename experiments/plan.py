@@ -70,21 +70,28 @@ def plan_table(found: Estimate) -> dict[str, Any]:
 
     draws = "forks" if found.protocol == "forks" else "resamples"
     over = "those of the run's own pilot apart" if found.protocol == "forks" else "over all levels"
+    over += _WHERE if found.aimed else ""
     hours = found.seconds.over(3600)
     rows = [
         ["originals", str(found.originals), str(found.originals), f"{found.problems} problems"],
         _choices(found, mean("leave_mass")),
         [f"{draws} per original", *mean("draws"), over],
-        ["tokens", _total(found.tokens(before)), _total(found.tokens()), "of the whole run"],
+        [
+            "tokens",
+            _total(found.tokens(before)),
+            _total(found.tokens()),
+            "of the whole run" + (", at most" if found.aimed else ""),
+        ],
         ["tokens per second", "", _short(found.tokens_per_second), found.device],
         ["seconds", "", _total(found.seconds), f"{found.seconds_before:.1f} s of them to begin"],
         ["half-width", *mean("half_width"), _kind(found)],
         [
             "smallest rise",
             *rises("smallest_rise"),
-            "that a joint 95 % interval is expected to tell from none",
+            "that a joint 95 % interval is expected to tell from none"
+            + (_WHERE if found.aimed else ""),
         ],
-        ["smallest window", *rises("smallest_window"), f"the same above {found.threshold:g}"],
+        ["smallest window", *rises("smallest_window"), _window(found)],
         ["cheaper as precise", "", _cheaper(found), "forks or grid"],
     ]
     if found.device.startswith("cuda"):
@@ -94,6 +101,16 @@ def plan_table(found: Estimate) -> dict[str, Any]:
         "columns": ["quantity", "from paths", "after the pilot", "note"],
         "rows": rows,
     }
+
+
+_WHERE = "; where no window seems possible"
+"""Aimed forks leave a curve rough elsewhere."""
+
+
+def _window(found: Estimate) -> str:
+    if found.aimed:
+        return f"that aimed forks are expected to certify above {found.threshold:g}"
+    return f"the same above {found.threshold:g}"
 
 
 def _choices(found: Estimate, mean: list[str]) -> list[str]:
@@ -113,6 +130,8 @@ def _kind(found: Estimate) -> str:
     if found.protocol == "grid":
         return "95 %, pointwise, mean over levels"
     met = sum(plan.met for plan in found.plans)
+    if found.aimed:
+        return f"95 %{_WHERE}"
     return f"95 %, as sampler asks for it; within reach in {met} of {len(found.plans)}"
 
 

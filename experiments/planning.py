@@ -48,6 +48,8 @@ class Estimate:
         pilot_seconds: Seconds that it took.
         paths_known: Whether the sampler says how probable its tokens are. Where it does not,
             resamples are taken to be as long as what their originals had left.
+        aimed: Whether forks are aimed at windows: then tokens are what is spent at most, and
+            draws and half-widths those where no window seems possible.
     """
 
     protocol: str
@@ -62,6 +64,7 @@ class Estimate:
     pilot_tokens: int
     pilot_seconds: float
     paths_known: bool = True
+    aimed: bool = False
 
     def tokens(self, plans: Plans | None = None) -> Total:
         """Give the tokens of the whole run, its originals among them."""
@@ -89,6 +92,7 @@ class Estimate:
         hours = {k: v and v / 3600 for k, v in asdict(self.seconds).items()}
         return {
             "protocol": self.protocol,
+            "aim": "windows" if self.aimed else "curve",
             "problems": self.problems,
             "originals": self.originals,
             "looked_at": len(self.plans),
@@ -143,7 +147,9 @@ def estimate(
     threshold = float(getattr(rule, "threshold", 0.0))
     made = [
         tuple(
-            plan_original(protocol, e, compared=rule.fractions, threshold=threshold)
+            plan_original(
+                protocol, e, compared=rule.fractions, threshold=threshold, sought=rule.sought
+            )
             for e in expected
         )
         for expected in (seen.before, seen.after)
@@ -161,6 +167,7 @@ def estimate(
         pilot_tokens=seen.tokens,
         pilot_seconds=time.perf_counter() - began,
         paths_known=seen.paths_known,
+        aimed=isinstance(protocol, ForkProtocol) and protocol.aim == "windows",
     )
 
 

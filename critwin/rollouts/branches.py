@@ -9,7 +9,7 @@ q'_b = q_b / (1 - pi_u): a stratified estimate, unbiased whatever the N_b. With 
 its moment generating function is at most that of Binomial(M, d_u) / M. (For one branch: log E
 exp(-c X) of a Bernoulli X, divided by c, grows with c, so that N_b draws of weight q'_b / N_b are
 dominated by M q'_b draws of weight 1 / M. For their sum: Jensen, because log(1 - a d) is concave.)
-So Chernoff's bound holds as for M forks (critwin/rollouts/chernoff.py).
+So Chernoff's bound holds as for M forks (critwin/chernoff.py).
 
 Source: DESIGN.md, section 6, equation (1).
 """
@@ -25,10 +25,11 @@ import pandas as pd
 from critwin.feature import UNSCORED
 from critwin.fork_blocks import Blocks
 from critwin.forks import ForkCurve, Forks, curve_weights, fork_levels, stay_probability
-from critwin.rollouts.chernoff import form_interval
+from critwin.rollouts.mixture_intervals import form_interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 _BLOCK = 48
 """Neighbouring choices whose intervals are computed together: few tokens bear on them."""
@@ -104,13 +105,11 @@ class Branches:
             ValueError: There is neither a final label nor a rollout of the path.
         """
         own = final_label(rows)
-        seen = set(rows.loc[rows["count"] > 0, "label"])
-        labels = (own, *sorted(seen - {own}))
+        labels, counts, first = _branch_counts(rows, own)
         n = int(rows["position"].max()) + 1
-        counts = _branch_counts(rows, labels)
-        first = rows.drop_duplicates(["position", "token"])
-        at = first["position"].to_numpy(np.int64)
-        path, q = first["is_path"].to_numpy(bool), first["probability"].to_numpy(np.float64)
+        at = rows["position"].to_numpy(np.int64)[first]
+        path = rows["is_path"].to_numpy(bool)[first]
+        q = rows["probability"].to_numpy(np.float64)[first]
         covered = np.bincount(at, q, n)
         has = np.bincount(at, minlength=n) > 0
         q = q / covered[at]
@@ -129,7 +128,7 @@ class Branches:
         path_counts = np.zeros((n, len(labels)), np.int64)
         path_counts[at[path]] = counts[path]
         tokens = np.full(n, "", object)
-        tokens[at[path]] = first["token"].to_numpy(object)[path]
+        tokens[at[path]] = rows["token"].to_numpy(object)[first[path]]
         return cls(
             original_id=str(rows["trajectory_id"].iloc[0]),
             own=own,
@@ -183,19 +182,23 @@ class StratifiedForks(Forks):
         return np.where(drawn, values, mean)
 
 
-def _branch_counts(rows: pd.DataFrame, labels: tuple[str, ...]) -> Ints:
-    """Count labels of each branch, branches in order of appearance, shape (B, L)."""
-    branch = rows.groupby(["position", "token"], sort=False).ngroup().to_numpy(np.int64)
-    counts = np.zeros((branch.max() + 1, len(labels)), np.int64)
-    column = {label: i for i, label in enumerate(labels)}
-    drawn = rows["count"].to_numpy(np.int64) > 0
-    names = rows["label"].to_numpy(object)[drawn]
-    np.add.at(
-        counts,
-        (branch[drawn], np.array([column[name] for name in names], np.int64)),
-        rows["count"].to_numpy(np.int64)[drawn],
-    )
-    return counts
+def _branch_counts(rows: pd.DataFrame, own: str) -> tuple[tuple[str, ...], Ints, Ints]:
+    """Count labels of each branch, branches in order of appearance.
+
+    Returns:
+        The labels, the own one first; counts, shape (B, L); the row at which each branch begins.
+    """
+    token, _ = pd.factorize(rows["token"])
+    branch, _ = pd.factorize(rows["position"].to_numpy(np.int64) * (token.max() + 1) + token)
+    first = np.flatnonzero(~pd.Series(branch).duplicated().to_numpy())
+    count = rows["count"].to_numpy(np.int64)
+    drawn = count > 0
+    label, seen = pd.factorize(rows["label"].to_numpy(object)[drawn])
+    labels = (own, *sorted({*map(str, seen)} - {own}))
+    column = np.array([labels.index(str(name)) for name in seen], np.int64)
+    counts = np.zeros((len(first), len(labels)), np.int64)
+    np.add.at(counts, (branch[drawn], column[label]), count[drawn])
+    return labels, counts, first
 
 
 def final_label(rows: pd.DataFrame) -> str:
@@ -207,14 +210,16 @@ def final_label(rows: pd.DataFrame) -> str:
     said = rows["final_label"].dropna()
     if len(said):
         return str(said.iloc[0])
-    path = rows[rows["is_path"] & (rows["count"] > 0)]
+    position, count = rows["position"].to_numpy(np.int64), rows["count"].to_numpy(np.int64)
+    path = np.flatnonzero(rows["is_path"].to_numpy(bool) & (count > 0))
     if not len(path):
         raise ValueError(
             f"trajectory {rows['trajectory_id'].iloc[0]} has no final_label and no count on its "
             "path; allowed: one of them"
         )
-    last = path[path["position"] == path["position"].max()]
-    return str(last.sort_values(["count", "label"], ascending=[False, True])["label"].iloc[0])
+    last = path[position[path] == position[path].max()]
+    labels = rows["label"].iloc[last].tolist()
+    return str(min(zip((-count[last]).tolist(), labels, strict=True))[1])
 
 
 @dataclass(frozen=True)
@@ -246,9 +251,8 @@ class BranchCurve(ForkCurve):
         comparisons = max(int((one != other).sum()), 1) if joint else 1
         weights = curve_weights(self.forks.probability)[choice]
         stay = stay_probability(self.forks.probability)[choice] * self.own
-        lower, upper = _form_interval(
-            self.forks, self.label, weights[other] - weights[one], level, comparisons
-        )
+        left = _Left.of(self.forks, self.label)
+        lower, upper = left.interval(weights[other] - weights[one], level, comparisons)
         constant = stay[other] - stay[one]
         return (
             np.clip(constant + lower, -1, 1)[back.reshape(-1)],
@@ -305,6 +309,7 @@ def _levels(forks: StratifiedForks, label: str, weights: Floats) -> tuple[Floats
     choice, after = _choices(forks.probability)
     lower = (stay_probability(forks.probability) * (label == forks.own))[choice]
     upper = lower.copy()
+    left = _Left.of(forks, label)
     for begin in range(0, len(choice), _BLOCK):
         rows = slice(begin, begin + _BLOCK)
         block = weights[choice[rows]]
@@ -312,24 +317,44 @@ def _levels(forks: StratifiedForks, label: str, weights: Floats) -> tuple[Floats
         order = np.argsort(largest, kind="stable")
         near = np.ones(len(largest), dtype=bool)
         near[order] = np.cumsum(largest[order]) > _NEGLECTED
-        low, high = _form_interval(forks, label, np.where(near, block, 0.0), 0.95, 1)
+        low, high = left.interval(block, 0.95, 1, near)
         lower[rows] += low
-        upper[rows] += high + np.where(near, 0.0, block).sum(axis=1)
+        upper[rows] += high + block[:, ~near].sum(axis=1)
     return np.clip(lower, 0, 1)[after], np.clip(upper, 0, 1)[after]
 
 
-def _form_interval(
-    forks: StratifiedForks, label: str, weights: Floats, level: float, comparisons: int
-) -> tuple[Floats, Floats]:
-    """Give the intervals of forms in the leave values, shape (R,); what was not drawn is free."""
-    worth = forks.worth
-    drawn = (weights != 0).any(axis=0) & (worth > 0)
-    lower, upper = form_interval(
-        (weights * (1 - forks.undrawn))[:, drawn],
-        forks.leave_values(label)[drawn],
-        worth[drawn],
-        level=level,
-        comparisons=comparisons,
-    )
-    outer = np.where(worth > 0, weights * forks.undrawn, weights)
-    return lower + np.minimum(outer, 0).sum(axis=1), upper + np.maximum(outer, 0).sum(axis=1)
+@dataclass(frozen=True)
+class _Left:
+    """What is known of leaving the path at each token, shape (n,).
+
+    Attributes:
+        value: Estimates of the leave values of branches with rollouts.
+        worth: What their rollouts are worth in forks.
+        undrawn: Share of the leaving probability without rollouts: that is free.
+    """
+
+    value: Floats
+    worth: Floats
+    undrawn: Floats
+
+    @classmethod
+    def of(cls, forks: StratifiedForks, label: str) -> _Left:
+        return cls(forks.leave_values(label), forks.worth, forks.undrawn)
+
+    def interval(
+        self, weights: Floats, level: float, comparisons: int, near: Bools | None = None
+    ) -> tuple[Floats, Floats]:
+        """Give the intervals of forms in the leave values, shape (R,), of near tokens alone."""
+        bears = (weights != 0).any(axis=0)
+        at = np.flatnonzero(bears if near is None else bears & near)
+        weights, worth, undrawn = weights[:, at], self.worth[at], self.undrawn[at]
+        drawn = worth > 0
+        lower, upper = form_interval(
+            (weights * (1 - undrawn))[:, drawn],
+            self.value[at][drawn],
+            worth[drawn],
+            level=level,
+            comparisons=comparisons,
+        )
+        outer = weights * np.where(drawn, undrawn, 1.0)
+        return lower + np.minimum(outer, 0).sum(axis=1), upper + np.maximum(outer, 0).sum(axis=1)

@@ -5,9 +5,9 @@ A row that cannot be used is named by its line and the reason. Nothing is guesse
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,8 @@ MAY_LACK = ("token", "final_label")
 
 _SUM_TOLERANCE = 1e-6
 """By which probabilities of a position may exceed 1: rounding of what wrote them."""
+
+_PLAIN = {str, int, float, bool}
 
 _SHOWN = 5
 """Lines of malformed rows that a message names."""
@@ -117,8 +119,8 @@ def check_rows(raw: RawRows, name: str) -> Rollouts:
     rows = _check_counts(rows, rejected) if form == "counts" else _check_branches(rows, rejected)
     if not len(rows):
         _refuse_none(raw, name, rejected)
-    order = {t: i for i, t in enumerate(dict.fromkeys(values["trajectory_id"]))}
-    keys = [rows["position"], rows["trajectory_id"].map(order)]
+    order, _ = pd.factorize(np.array(values["trajectory_id"], object))
+    keys = (rows["position"].to_numpy(), order[rows.index])
     ignored = tuple(sorted(c for c in raw.columns if c not in wanted))
     return Rollouts(
         form=form,
@@ -178,21 +180,30 @@ def _read_values(
     for column in wanted:
         lacking = column in need and not (form == "branches" and column == "label")
         values = raw.columns[column]
-        kinds = list(map(_kind, values))
+        kinds = _kinds(values)
         # each different value is read once: there are few of most columns
-        known = {kind: _read(column, kind[1], lacking) for kind in dict.fromkeys(kinds)}
-        found[column] = [known[kind][0] for kind in kinds]
-        if any(reason for _, reason in known.values()):
+        given, reasons = {}, {}
+        for kind, value in dict(zip(kinds, values, strict=True)).items():
+            given[kind], reason = _read(column, value, lacking)
+            if reason:
+                reasons[kind] = reason
+        found[column] = list(map(given.__getitem__, kinds))
+        if reasons:
             for line, kind in zip(raw.lines, kinds, strict=True):
-                if reason := known[kind][1]:
-                    rejected.setdefault(line, reason)
+                if kind in reasons:
+                    rejected.setdefault(line, reasons[kind])
     return found
 
 
-def _kind(value: object) -> tuple[type, object]:
-    """Tell 1, 1.0 and true apart; lists and the like go by how they are written."""
-    kind = value.__class__
-    return kind, value if kind.__hash__ is not None else repr(value)
+def _kinds(values: Sequence[Any]) -> Sequence[Hashable]:
+    """Tell values apart: 1, 1.0 and true are three, lists and the like go by how they are written.
+
+    Where all are of one type they are told apart by themselves.
+    """
+    types = {*map(type, values)} - {type(None)}
+    if len(types) <= 1 and types <= _PLAIN:
+        return values
+    return [(type(v), v if type(v) in _PLAIN else repr(v)) for v in values]
 
 
 def _read(column: str, value: object, lacking: bool) -> tuple[object, str]:

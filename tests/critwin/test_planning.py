@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from critwin.changes import Sought, Width
 from critwin.fork_allocation import Wish, allocate
 from critwin.fork_expectation import Expectation
 from critwin.planning import Total, plan_original, quick_tokens
@@ -96,3 +99,34 @@ def test_a_total_has_students_interval_over_the_originals() -> None:
     assert total.upper == pytest.approx(10 * (2 + 12.7062), rel=1e-4)
     assert Total.of([2.0], 5) == Total(10.0, None, None)
     assert Total(20.0, 10.0, 30.0).over(10) == Total(2.0, 1.0, 3.0)
+
+
+def test_aimed_forks_spend_what_was_asked_for_and_a_window_needs_no_curve() -> None:
+    """The pilot's tokens are among those asked for; more tokens certify smaller windows."""
+    sought, seen = Sought(0.2, Width(10)), Expectation.from_path(path())
+    plans = [
+        plan_original(
+            ForkProtocol(aim="windows", half_width=None, max_tokens=tokens),
+            replace(seen, value=np.full(60, 0.98)),
+            compared=(),
+            threshold=0.2,
+            sought=sought,
+        )
+        for tokens in (2000, 8000, 32000)
+    ]
+    assert [p.drawn_tokens for p in plans] == pytest.approx([2000, 8000, 32000], rel=0.02)
+    windows = [p.smallest_window for p in plans]
+    assert windows == sorted(windows, reverse=True)
+    # four times the draws halve it; what the first look takes is little where there is much
+    assert windows[2] - 0.2 == pytest.approx((windows[1] - 0.2) / 2, rel=0.15)
+    # labels that nearly always come out the same do not make a window elsewhere easy to see
+    blind = plan_original(
+        ForkProtocol(aim="windows", half_width=None, max_tokens=8000),
+        seen,
+        compared=(),
+        threshold=0.2,
+        sought=sought,
+    )
+    assert plans[1].smallest_window == blind.smallest_window
+    with pytest.raises(ValueError, match="sought is None"):
+        plan_original(ForkProtocol(aim="windows"), seen, compared=(), threshold=0.2)

@@ -207,3 +207,17 @@ def test_coverage_of_a_difference(
         shares[0] - shares[1],
     )
     assert coverage >= LEVEL - TOLERANCE
+
+
+def test_repeated_counts_have_the_interval_of_each() -> None:
+    """Many whole counts are computed once each, at their own level; fractions one by one."""
+    rng = np.random.default_rng(0)
+    trials = rng.integers(0, 30, (40, 5))
+    hits, level = rng.binomial(trials, 0.4), 1 - rng.choice([0.05, 1e-4, 1e-7], (40, 1))
+    lower, upper = clopper_pearson(hits, trials, level=level)
+    for i in range(40):
+        low, high = clopper_pearson(hits[i], trials[i], level=float(level[i, 0]))
+        np.testing.assert_array_equal(lower[i], low)
+        np.testing.assert_array_equal(upper[i], high)
+    halves = clopper_pearson(np.full(99, 2.5), 10)
+    assert halves[0][0] == pytest.approx(clopper_pearson(2.5, 10)[0])

@@ -17,6 +17,7 @@ from critwin.prompt import PromptTemplate
 from critwin.protocol import ForkProtocol, Fractions, Protocol
 from critwin.records import RunDirectory
 from critwin.samplers.markov_string import MarkovString
+from critwin.windows.confident_jump import ConfidentJump
 from critwin.windows.paper_jump import PaperJump
 from experiments.experiment import carry_out
 from experiments.llm_math import LlmMath
@@ -73,6 +74,36 @@ def test_the_run_costs_what_the_plan_says(sampler: Protocol, tmp_path: Path) -> 
     assert tokens["lower"] <= int(str(record["tokens_generated"])) <= tokens["upper"]
     assert found["originals"] == 16
     assert found["looked_at"] == 8
+
+
+def test_a_plan_of_aimed_forks_is_kept(tmp_path: Path) -> None:
+    """Tokens, draws where nothing is aimed at, and a rise that is certified where it is expected.
+
+    The string's modes have chances of .4 and .6: its rises are .6 and .4.
+    """
+    sampler = ForkProtocol(aim="windows", half_width=None, max_tokens=3000)
+    rule = {"window": ConfidentJump(threshold=0.1)}
+    found = plan(sampler, tmp_path, plan_originals=8, plan_forks=24, **rule)
+    job = LlmMath(**keys(sampler) | rule)  # type: ignore[arg-type]
+    directory = RunDirectory(tmp_path / "run")
+    carry_out(job, directory, config="", tracker=Silent(), progress=Silent())
+    record = directory.read_json("provenance")
+    tokens = found["tokens"]
+    assert isinstance(tokens, dict)
+    assert record is not None
+    # a round's forks are rounded, and end where they end: within a quarter
+    spent = int(str(record["tokens_generated"]))
+    assert spent == pytest.approx(tokens["estimate"], rel=0.25)
+    assert found["aim"] == "windows"
+    windows, plans = directory.read("windows"), directory.read("plans").to_pylist()
+    assert float(str(found["smallest_window"])) < 0.4
+    rising = {row["original_id"] for row in windows.to_pylist() if row["direction"] == "rise"}
+    assert rising
+    assert len(rising) >= 0.8 * len([row for row in plans if row["leave_mass"] > 0])
+    (table,) = found["tables"]  # type: ignore[misc,attr-defined]
+    notes = {row[0]: row[-1] for row in table["rows"]}
+    assert notes["tokens"] == "of the whole run, at most"
+    assert "where no window seems possible" in notes["half-width"]
 
 
 def test_without_probabilities_the_plan_says_what_it_does_not_know(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from critwin.fork_intervals import linear_form_interval
 from critwin.rollouts.branches import Branches, branch_curves, final_label
-from critwin.rollouts.chernoff import form_interval
+from critwin.rollouts.mixture_intervals import form_interval
 
 
 def rows(

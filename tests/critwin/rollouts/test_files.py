@@ -203,3 +203,17 @@ def test_a_count_curve_ends_where_its_file_says(tmp_path: Path) -> None:
     assert (curve.length, curve.position.tolist()) == (2, [0, 1, 2])
     assert curve.agreement[-1] == 0.95
     assert tokens == ("", "")
+
+
+def test_a_file_without_quotes_is_read_as_one_with_them(tmp_path: Path) -> None:
+    """Blank fields, spaces, a line of another length and no end of line, both ways."""
+    plain = "a,0,4,20,She\n a,1, 5,20,\na,2,19,20, 12"
+    for text in (plain, plain + "\n", plain + "\na,3,1\n", plain + "\n\na,4,1,2,x\n"):
+        (tmp_path / "plain.csv").write_text(HEADER + text)
+        (tmp_path / "quoted.csv").write_text(HEADER + text.replace("She", '"She"'))
+        one, other = (read_rows(tmp_path / f"{name}.csv") for name in ("plain", "quoted"))
+        assert {k: [*v] for k, v in one.columns.items()} == {
+            k: [*v] for k, v in other.columns.items()
+        }
+        assert [*one.lines] == [*other.lines]
+        assert one.rejected == other.rejected
