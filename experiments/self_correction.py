@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from critwin.asking import label_samples
 from critwin.branching import assigned
 from critwin.changes import Sought
 from critwin.claimed_parts import undone_parts
@@ -150,11 +151,16 @@ class SelfCorrection(TextExperiment):
                 )
         rows: list[dict[str, Any]] = []
         drawn = sampler.resample(sampler.start(prompts), seeds=seeds)
-        for (row, problem, arm, stretch, shown), prompt, own, own_seeds in zip(
-            told, prompts, drawn, seeds, strict=True
+        # what was put into the model's mouth counts as said
+        said = [
+            ([replace(x, text=prompt.prefix + x.text) for x in own], problem)
+            for (_, problem, *_), prompt, own in zip(told, prompts, drawn, strict=True)
+        ]
+        labelled = label_samples(self.feature, said, sampler)
+        for (row, _, arm, stretch, shown), prompt, own, own_seeds, found in zip(
+            told, prompts, drawn, seeds, labelled, strict=True
         ):
-            labels = self.feature.labels([prompt.prefix + x.text for x in own], problem)
-            for r, (x, label, seed) in enumerate(zip(own, labels, own_seeds, strict=True)):
+            for r, (x, label, seed) in enumerate(zip(own, found.labels, own_seeds, strict=True)):
                 rows.append(
                     {
                         "original_id": row["original_id"],

@@ -16,6 +16,7 @@ from critwin.generation import TextSampler
 from critwin.problem import Problem
 from critwin.prompt import Prompt
 from critwin.protocol import check_number, check_whole
+from critwin.thoughts import last_said
 
 PROMPT, RESPONSE = "{question}", "{response}"
 EVASIVE = "evasive"
@@ -46,8 +47,9 @@ for empty jailbreaks", arXiv:2402.10260; the words around them are ours."""
 class Judge(Feature):
     """Labels a text by what a judge model says about it, at temperature 0.
 
-    Alike texts about one question are judged once. A verdict that cannot be read leaves the text
-    unscored.
+    What was said is judged, thoughts left out (critwin/thoughts.py); alike texts about one question
+    once. A verdict that cannot be read leaves the text unscored, and so does a text that says
+    nothing.
 
     Attributes:
         judge: The model that judges: any text sampler.
@@ -92,12 +94,16 @@ class Judge(Feature):
 
     def labels_of(self, batches: Sequence[tuple[Sequence[str], Problem]]) -> list[list[str]]:
         """Give the judge's labels of texts about several problems, judged together."""
-        wanted = dict.fromkeys((t, problem.question) for texts, problem in batches for t in texts)
-        fresh = [pair for pair in wanted if pair not in self._known]
+        heard = [([*map(last_said, texts)], problem.question) for texts, problem in batches]
+        wanted = dict.fromkeys((said, question) for own, question in heard for said in own)
+        fresh = [pair for pair in wanted if pair not in self._known and pair[0]]
         if fresh:
             said = draw_texts(self.judge, [self._prompt(*pair) for pair in fresh], self.max_tokens)
             self._known.update(zip(fresh, map(self.verdict, said), strict=True))
-        return [[self._known[t, problem.question] for t in texts] for texts, problem in batches]
+        return [
+            [self._known[said, question] if said else UNSCORED for said in own]
+            for own, question in heard
+        ]
 
     def truth(self, problem: Problem) -> str | None:
         """Give the label that the problem says is right; none where it names no label."""
