@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 from critwin.errors import ParameterError
 from critwin.samplers.exact import ExactSampler
+from critwin.statistics import Interval
 from critwin.theory.bounds import bounds_at
 from critwin.theory.examples import PaperTimes
 from critwin.theory.times import WindowTimes, window_times
@@ -17,7 +18,15 @@ from critwin.theory.tree import Node, mixture_tree
 from experiments.exact.comparison import JOINT
 from experiments.exact.figures import Panel
 from experiments.exact.measuring import Measured
-from experiments.exact.verdicts import Row, at_most, crossing, equal, falls, of_bracket
+from experiments.exact.verdicts import (
+    Row,
+    at_most,
+    crossing,
+    equal,
+    falls,
+    of_bracket,
+    plateau_begins,
+)
 from experiments.exact.windows import ExactWindows, named
 
 
@@ -116,31 +125,38 @@ class Hierarchy(ExactWindows):
         one, other = list(low.members), list(high.members)
         name = f"{named(one)} in {named(other)}"
         window = times[name]
-        rest = self.rest(one)
+        rest, outside = self.rest(one), self.rest(other)
+
+        def to(first: list[int], second: list[int]) -> Callable[[int], Interval]:
+            return lambda p: of_bracket(measured.distance(first, second, p), level=JOINT)
+
         rows = [
-            crossing(
-                f"T_end, {name}",
-                window.end.value,
+            plateau_begins(
+                f"T_before, {name}",
+                window,
                 measured,
-                lambda p: of_bracket(measured.distance(one, other, p), level=JOINT),
-                threshold=self.epsilon,
+                to(one, other),
+                to(other, outside) if outside else None,
+                epsilon=self.epsilon,
             ),
             crossing(
-                f"T_start of {named(one)}",
+                f"T_after, {name}",
                 window.start_after.value,
                 measured,
-                lambda p: of_bracket(measured.distance(one, rest, p), level=JOINT),
+                to(one, rest),
                 threshold=1 - self.epsilon**2,
             ),
-            Row(
-                f"window {name}",
-                None,
-                None,
-                None,
-                None,
-                "plateau" if window.plateau else "no certified plateau",
-            ),
         ]
+        if outside:  # else T_before is T_end
+            rows.append(
+                crossing(
+                    f"T_end, {name}",
+                    window.end.value,
+                    measured,
+                    to(one, other),
+                    threshold=self.epsilon,
+                )
+            )
         if high.noise is not None:
             place = measured.at(high.noise)
             at = self.theory.posteriors(float(measured.times[place]))
@@ -148,7 +164,7 @@ class Hierarchy(ExactWindows):
             found = measured.label_distance(start, other, place, level=JOINT)
             bound = bounds_at(at, init=start, targ=other).by_leak
             rows.append(at_most(f"Corollary 1: labels' TV from {named(other)}", bound, found))
-            if self.rest(other):
+            if outside:
                 expected = leak(at, other)
                 error = (expected.upper - expected.lower) / 2
                 lost = measured.leak(other, place, level=JOINT)

@@ -21,6 +21,7 @@ from experiments.exact.verdicts import (
     equal,
     falls,
     of_bracket,
+    plateau_begins,
 )
 
 JOINT = 1 - 0.05 / 20
@@ -73,13 +74,15 @@ class Comparison:
         def to(one: list[int], other: list[int]) -> Callable[[int], Interval]:
             return lambda p: of_bracket(measured.distance(one, other, p), level=JOINT)
 
+        outside = self.rest(before)
         found = [
-            crossing(
-                "T_end: S_after looks like S_before",
-                window.end.value,
+            plateau_begins(
+                "T_before: from here S_after looks like S_before",
+                window,
                 measured,
                 to(after, before),
-                threshold=self.epsilon,
+                to(before, outside) if outside else None,
+                epsilon=self.epsilon,
             ),
             crossing(
                 "T_after: S_after is told from the rest",
@@ -89,16 +92,23 @@ class Comparison:
                 threshold=high,
             ),
         ]
-        if self.rest(before):
-            found.append(
+        if outside:  # else T_before is T_end
+            found += [
+                crossing(
+                    "T_end: S_after looks like S_before",
+                    window.end.value,
+                    measured,
+                    to(after, before),
+                    threshold=self.epsilon,
+                ),
                 crossing(
                     "T_start of S_before: told from the rest",
                     window.start_before.value,
                     measured,
-                    to(before, self.rest(before)),
+                    to(before, outside),
                     threshold=high,
-                )
-            )
+                ),
+            ]
         return found
 
     def _leaks(self, measured: Measured, window: WindowTimes) -> list[Row]:
@@ -153,17 +163,6 @@ class Comparison:
         if window.plateau:
             bound = theorem_2(self.epsilon, bounds.odds)
             rows.append(at_most("labels' TV from S_before at T_before: Theorem 2", bound, found))
-        else:
-            rows.append(
-                Row(
-                    "plateau of S_before (Definition 4)",
-                    None,
-                    None,
-                    None,
-                    None,
-                    "no certified plateau",
-                )
-            )
         return rows
 
     def _paper(self, measured: Measured) -> list[Row]:

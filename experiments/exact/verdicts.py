@@ -11,11 +11,13 @@ import numpy as np
 
 from critwin.statistics import Interval
 from critwin.theory.curves import Bracket
+from critwin.theory.times import WindowTimes
 from experiments.exact.measuring import Measured
 
 COLUMNS = ("quantity", "theory", "measured", "lower", "upper", "verdict")
 AGREES, DIFFERS = "agrees", "differs"
 HOLDS, OPEN = "holds", "not resolved"
+NO_PLATEAU = "no certified plateau"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Row:
         lower: Lower end of its interval, joint over the table; None where nothing was measured.
         upper: Upper end of it.
         verdict: `agrees` or `differs` for equalities; `holds`, `not resolved` or `differs` for
-            inequalities; a remark where nothing was measured.
+            inequalities; a remark where nothing was measured, or theory has no such time.
     """
 
     quantity: str
@@ -90,15 +92,61 @@ def crossing(
     The measured interval ends at visited times: the latest one at which the distance is surely
     above, and the earliest one at which it is surely below.
     """
-    found = [distance(place) for place in range(len(measured.levels))]
-    above = [t for t, d in zip(measured.times, found, strict=True) if d.lower > threshold]
-    below = [t for t, d in zip(measured.times, found, strict=True) if d.upper < threshold]
-    lower = float(max(above, default=0.0))
-    upper = float(min(below, default=np.inf))
+    lower, upper = _crossed(measured, distance, threshold)
     if theory is None:
         return Row(quantity, None, None, lower, _finite(upper), "no such time")
     verdict = AGREES if lower - 1e-9 <= theory <= upper + 1e-9 else DIFFERS
     return Row(quantity, theory, None, lower, _finite(upper), verdict)
+
+
+def plateau_begins(
+    quantity: str,
+    window: WindowTimes,
+    measured: Measured,
+    looks_alike: Callable[[int], Interval],
+    told: Callable[[int], Interval] | None,
+    *,
+    epsilon: float,
+) -> Row:
+    """Compare T_before, from which S_after looks like S_before while that is told from its rest.
+
+    Args:
+        quantity: In words.
+        window: What the theory says.
+        measured: What was measured.
+        looks_alike: TV of S_after and S_before, by place.
+        told: TV of S_before and its rest, by place; None where S_before is everything.
+        epsilon: Of Definition 4.
+
+    Returns:
+        The measured interval has an upper end only where both conditions surely hold at one of the
+        times visited: 1 - epsilon^2 is near to 1, and few draws cannot show it.
+
+    Source:
+        Li, Karan, Chen (2025), Definition 4.
+    """
+    lower, upper = _crossed(measured, looks_alike, epsilon)
+    theory, surely_none = window.time_before, False
+    if told is not None:
+        longest, lost = _crossed(measured, told, 1 - epsilon**2)
+        surely_none = lower >= lost  # as long as the first fails, and then the second does
+        upper = upper if upper <= longest else np.inf
+    if theory is None:
+        verdict = DIFFERS if upper < np.inf else AGREES if surely_none else NO_PLATEAU
+    else:
+        agrees = not surely_none and lower - 1e-9 <= theory <= upper + 1e-9
+        verdict = AGREES if agrees else DIFFERS
+    return Row(quantity, theory, None, lower, _finite(upper), verdict)
+
+
+def _crossed(
+    measured: Measured, distance: Callable[[int], Interval], threshold: float
+) -> tuple[float, float]:
+    """Give the latest time visited at which it is surely above, the earliest surely below."""
+    found = [distance(place) for place in range(len(measured.levels))]
+    above = [t for t, d in zip(measured.times, found, strict=True) if d.lower > threshold]
+    below = [t for t, d in zip(measured.times, found, strict=True) if d.upper < threshold]
+    return float(max(above, default=0.0)), float(min(below, default=np.inf))
 
 
 def falls(measured: Measured, members: Sequence[int], *, level: float) -> Row:

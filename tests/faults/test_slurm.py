@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -114,27 +114,32 @@ def test_every_fault_of_the_cluster_in_turn(tmp_path: Path) -> None:
         before = parts(tmp_path)
         wait_until(lambda: parts(tmp_path) > before, f"part {before + 1}")
 
-    def starts_again(times: int) -> None:
-        """Wait until SLURM has put it back into its queue so often, and has started it again."""
-        wait_until(lambda: job_facts(job)["Restarts"] == str(times), f"requeued {times} times")
+    def restarts() -> int:
+        return int(job_facts(job)["Restarts"])
+
+    def starts_again_after(fault: Callable[[], object]) -> None:
+        """Wait until SLURM has put it back into its queue, has started it again, and it works."""
+        before = restarts()
+        fault()
+        wait_until(lambda: restarts() > before, "it is requeued")
         wait_until(lambda: job_facts(job)["JobState"] == "RUNNING", "it runs again")
         works()
 
-    works()
-    ask("scontrol", "requeue", job)
-    starts_again(1)
-    ask("scancel", "--signal=USR2", job)  # what SLURM sends before the limit
-    starts_again(2)
-    assert preempt(seconds=1)  # at once: SLURM ends the job and puts it back into the queue
-    starts_again(3)
-    with grace_of(60):  # told to end a minute before: what ends in time, SLURM takes for ended
+    def urgent_job() -> None:
         assert preempt(seconds=1)
-        starts_again(4)
+
+    works()
+    starts_again_after(lambda: ask("scontrol", "requeue", job))
+    starts_again_after(lambda: ask("scancel", "--signal=USR2", job))  # what comes before the limit
+    starts_again_after(urgent_job)  # at once: ended, and put back into the queue
+    with grace_of(60):  # told to end a minute before: what ends in time, SLURM takes for ended
+        starts_again_after(urgent_job)
     (worker,) = processes(tmp_path, "launch.worker")
+    (supervisor, *_) = worker.parents()
     worker.kill()
     worker.wait(30)
     works()
-    assert job_facts(job)["Restarts"] == "4", "the supervisor started another"
+    assert supervisor.is_running(), "it started another worker"
     _stop_slurmd_for_a_while()
     wait_until(lambda: not queued(tmp_path), "the queue is empty")
     if states(tmp_path) != ["done"]:  # SLURM may have given the job up with its node
