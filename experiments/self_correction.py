@@ -18,6 +18,7 @@ from critwin.errors import ParameterError
 from critwin.feature import UNSCORED
 from critwin.fork_tables import read_forks
 from critwin.forks import fork_curve
+from critwin.planning import Total
 from critwin.protocol import ForkProtocol
 from critwin.records import RunDirectory
 from critwin.retrying import (
@@ -31,7 +32,8 @@ from critwin.retrying import (
 )
 from critwin.seeds import fold_in
 from critwin.window import WindowRule
-from experiments.experiment import Accounts
+from experiments.experiment import Accounts, Cost
+from experiments.planning import estimate
 from experiments.text_experiment import TextExperiment
 from experiments.tracker import Progress, Tracker
 
@@ -75,6 +77,17 @@ class SelfCorrection(TextExperiment):
                 type(self.feature).__name__,
                 "one that knows the right label of some problem, as second tries are judged by it",
             )
+
+    def cost(self, *, progress: Progress) -> Cost:
+        """Tell what a run would cost at the most, as if each answer had a window to be shown."""
+        found = estimate(
+            self._drawing(), self.sampler, self.window, originals=24, forks=16, progress=progress
+        )
+        more = len(ARMS) * self.retries
+        tries = Total.of([more * plan.tokens for plan in found.plans], found.originals)
+        seconds = tries.over(found.tokens_per_second)
+        forks = Cost(found.tokens(), found.seconds, found.device)
+        return forks.joined(Cost(tries, seconds, found.device))
 
     @property
     def _sought(self) -> Sought | None:
