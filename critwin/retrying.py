@@ -39,7 +39,9 @@ RETRIES = pa.schema(
         ("stretch", pa.string()),
         ("prompt", pa.string()),  # the user's turn
         ("prefix", pa.string()),  # the beginning of the model's turn
+        ("prompt_ids", pa.list_(pa.int32())),  # both as they were sent
         ("text", pa.string()),
+        ("token_ids", pa.list_(pa.int32())),
         ("label", pa.string()),
         ("right", pa.bool_()),  # unscored is not right
         ("was_right", pa.bool_()),  # the original
