@@ -68,21 +68,20 @@ def _chosen(pictures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _arranged(rows: pd.DataFrame) -> dict[str, Any]:
-    levels = []
-    for position, at in rows[rows["position"].notna()].groupby("position"):
-        drawn = at[at["replicate"].notna()]
-        levels.append(
-            {
-                "position": int(float(str(position))),
-                "observed": _first(at.loc[at["replicate"].isna(), "uri"]),
-                "drawn": drawn[["label", "uri"]].to_numpy().tolist(),
-            }
-        )
-    return {"whole": _first(rows.loc[rows["position"].isna(), "uri"]), "levels": levels}
-
-
-def _first(uris: pd.Series[str]) -> str | None:
-    return uris.iloc[0] if len(uris) else None
+    whole: str | None = None
+    levels: dict[int, dict[str, Any]] = {}
+    told = (rows[name] for name in ("position", "replicate", "label", "uri"))
+    for position, replicate, label, uri in zip(*told, strict=True):
+        if pd.isna(position):
+            whole = whole or uri
+            continue
+        place = int(position)
+        level = levels.setdefault(place, {"position": place, "observed": None, "drawn": []})
+        if pd.isna(replicate):
+            level["observed"] = level["observed"] or uri
+        else:
+            level["drawn"].append([label, uri])
+    return {"whole": whole, "levels": [levels[place] for place in sorted(levels)]}
 
 
 def _uri(data: bytes, original_id: str, side: int) -> str:

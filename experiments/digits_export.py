@@ -122,6 +122,48 @@ def _readme(card: dict[str, Any]) -> str:
     measured, settings = card["measured"], card["settings"]
     parts = ", ".join(f"{count} {name}" for name, count in card["parts"].items())
     same = measured["same_class"]
+    table = _measured(measured)
+    classes = ", ".join(str(n) for n in measured["classes_of_samples"].values())
+    ended = "" if card["steps"] >= settings["steps"] else f" of {settings['steps']}, stopped early"
+    return f"""# Handwritten digits: the embedded diffusion model
+
+A small unconditional UNet2DModel of diffusers ({card["parameters"]:,} parameters, half
+precision) on the 8 by 8 pictures of scikit-learn's `load_digits` (Alpaydin and Kaynak 1998, UCI, CC
+BY 4.0): {settings["noise_steps"]} noise steps of a cosine schedule, and the velocity predicted.
+For demonstrations and tests of critwin; it knows nothing but digits. The weights are under the
+project's license.
+
+Made again, from nothing, by
+
+    python -m launch +exp=train_digits
+
+whose `model/` this folder is. Training took {card["seconds"]:.0f} s of a CPU, {settings["threads"]}
+threads ({card["steps"]} steps{ended}; best at {card["best_step"]}, validation loss
+{card["validation_loss"]:.4f}).
+
+The 1797 digits are cut into parts that do not overlap ({parts}; `critwin/digits.py`). The diffusion
+model learned from `train` and stopped by `validation`; its judge, `classifier/`, learned from
+`classifier` alone; `held_out` are the originals of experiments, and nobody learned from them.
+The data do not tell who wrote a digit: a writer may be in several parts.
+
+| measured | |
+|---|---|
+{table}
+
+Samples take {measured["reverse_steps"]} reverse steps. Distances are root mean squares over pixels
+in [0, 1]. Samples of the classes 0 to 9: {classes}.
+
+Held-out digits noised to a timestep and denoised: the share that keeps its class ({ORIGINALS}
+originals, one resample each).
+
+| timestep | {" | ".join(f"{row['timestep']:.0f}" for row in same)} |
+|---|{"---|" * len(same)}
+| same class | {" | ".join(f"{row['same']:.2f}" for row in same)} |
+"""
+
+
+def _measured(measured: dict[str, Any]) -> str:
+    """Give the rows of what was measured."""
     rows = [
         ("judge's accuracy on held-out digits", _ends(measured["judge_accuracy_held_out"])),
         ("judge's confidence on samples", f"{measured['judge_confidence_samples']:.3f}"),
@@ -145,44 +187,7 @@ def _readme(card: dict[str, Any]) -> str:
         ),
         ("the same of held-out digits", f"{measured['nearest_held_out_median']:.3f}"),
     ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    classes = ", ".join(str(n) for n in measured["classes_of_samples"].values())
-    ended = "" if card["steps"] >= settings["steps"] else f" of {settings['steps']}, stopped early"
-    return f"""# Handwritten digits: the embedded diffusion model
-
-A small unconditional UNet2DModel of diffusers ({card["parameters"]:,} parameters, half
-precision) on the 8 by 8 pictures of scikit-learn's `load_digits` (Alpaydin and Kaynak 1998, UCI, CC
-BY 4.0): {settings["noise_steps"]} noise steps of a cosine schedule, and the velocity predicted.
-For demonstrations and tests of critwin; it knows nothing but digits. The weights are under the
-project's license.
-
-Made again, from nothing, by
-
-    python -m launch +exp=train_digits
-
-whose `model/` this folder is. Training took {card["seconds"]:.0f} s on one core of a busy machine
-({card["steps"]} steps{ended}; best at {card["best_step"]}, validation loss
-{card["validation_loss"]:.4f}).
-
-The 1797 digits are cut into parts that do not overlap ({parts}; `critwin/digits.py`). The diffusion
-model learned from `train` and stopped by `validation`; its judge, `classifier/`, learned from
-`classifier` alone; `held_out` are the originals of experiments, and nobody learned from them.
-The data do not tell who wrote a digit: a writer may be in several parts.
-
-| measured | |
-|---|---|
-{table}
-
-Samples take {measured["reverse_steps"]} reverse steps. Distances are root mean squares over pixels
-in [0, 1]. Samples of the classes 0 to 9: {classes}.
-
-Held-out digits noised to a timestep and denoised: the share that keeps its class ({ORIGINALS}
-originals, one resample each).
-
-| timestep | {" | ".join(f"{row['timestep']:.0f}" for row in same)} |
-|---|{"---|" * len(same)}
-| same class | {" | ".join(f"{row['same']:.2f}" for row in same)} |
-"""
+    return "\n".join(f"| {name} | {value} |" for name, value in rows)
 
 
 def _ends(values: list[float]) -> str:

@@ -36,6 +36,8 @@ START_SECONDS = 300.0
 """Time that a process may take until it is ready: it imports sympy, on a busy machine too."""
 PER_PROCESS = 24
 """Requests for which another process is worth its start."""
+STARTS = 3
+"""Times that a process is started that a signal ends before it is ready: the run was meant."""
 LOOK = 0.2
 """Seconds between looks at a process that has not answered."""
 
@@ -84,8 +86,25 @@ class Process:
         self._running, self._read = None, b""
 
     def _start(self) -> None:
+        for _ in range(STARTS):
+            self._running = self._spawn()
+            with suppress(TimeoutError, EOFError):
+                if self._reply(START_SECONDS, START_SECONDS) == "ready":
+                    return
+            code = None
+            with suppress(subprocess.TimeoutExpired):
+                code = self._running.wait(1)
+            self.close()
+            if code is None or code >= 0:
+                break
+        raise CritwinError(
+            f"the grading process does not start: {' '.join(self._command)}; allowed: an "
+            "installation in which this command waits for a line"
+        )
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         path = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-        self._running = subprocess.Popen(
+        return subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -96,16 +115,6 @@ class Process:
             env=os.environ
             | {"PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(filter(None, path))},
         )
-        try:
-            ready = self._reply(START_SECONDS, START_SECONDS)
-        except (TimeoutError, EOFError):
-            ready = None
-        if ready != "ready":
-            self.close()
-            raise CritwinError(
-                f"the grading process does not start: {' '.join(self._command)}; allowed: an "
-                "installation in which this command waits for a line"
-            )
 
     def _reply(self, processor_seconds: float, seconds: float) -> Any:
         assert self._running is not None

@@ -28,6 +28,10 @@ OPERATIONS = 60
 EXPONENT = 20
 """Largest exponent that is multiplied out."""
 
+OTHERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that are meant for the run: SLURM sends them to every process of a job. An answer would
+be unscored because of them; the process ends with its input."""
+
 SECONDS = 5
 """Processor time that one request may take."""
 
@@ -53,6 +57,8 @@ class Late(BaseException):
 
 def main() -> None:
     """Answer requests until there are none."""
+    for number in OTHERS:
+        signal.signal(number, signal.SIG_IGN)
     replies, sys.stdout = sys.stdout, sys.stderr
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from critwin.samplers.token_draws import END, GOING, LENGTH, REASONS, STOP
-from critwin.samplers.token_law import NO_TOKEN, Drawn, Request, Row, TokenLaw
+from critwin.samplers.token_law import NO_TOKEN, Drawn, Request, Row, TokenLaw, surprisals_of
 from critwin.seeds import uniforms
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class KnownPath:
         facts = []
         for piece, scores in law.along(logits, prompt_ids, sample_ids):
             own = token[piece]
-            surprisal = _surprisal(scores, own)
+            surprisal = surprisals_of(scores, own)[:, 0]
             cumulative = scores.to(torch.float64, copy=True).exp_().cumsum_(dim=1)
             upper = cumulative.gather(1, own)[:, 0]
             lower = cumulative.gather(1, (own - 1).clamp(min=0))[:, 0]
@@ -109,12 +109,8 @@ def surprisals_along(
     token = torch.tensor(sample_ids, dtype=torch.int64, device=logits.device)[:, None]
     nats: list[float] = []
     for piece, scores in law.along(logits, prompt_ids, sample_ids):
-        nats += _surprisal(scores, token[piece]).tolist()
+        nats += surprisals_of(scores, token[piece])[:, 0].tolist()
     return nats
-
-
-def _surprisal(scores: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
-    return (-scores.gather(1, token)[:, 0].double()).clamp_(min=0)
 
 
 def endings(sample_ids: tuple[int, ...], law: TokenLaw) -> Ints:

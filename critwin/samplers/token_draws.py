@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from critwin.generation import FinishReason
-from critwin.samplers.token_law import NO_TOKEN, Drawn, Row, TokenLaw
+from critwin.samplers.token_law import NO_TOKEN, Drawn, Row, TokenLaw, surprisals_of
 from critwin.seeds import uniforms
 
 if TYPE_CHECKING:
@@ -121,10 +121,9 @@ class TokenDraws:
         target = number[:, None] * cumulative[:, -1:]
         token = torch.searchsorted(cumulative, target, right=True)
         token.clamp_(max=cumulative.shape[1] - 1)
-        surprisal = -log_probabilities.gather(1, token).double()
         column = self.age[:, None].clamp(max=self.tokens.shape[1] - 1)
         self.tokens.scatter_(1, column, token)
-        self.surprisal.scatter_(1, column, surprisal.clamp_(min=0))
+        self.surprisal.scatter_(1, column, surprisals_of(log_probabilities, token))
         self.next = token
         self._note_ends()
 

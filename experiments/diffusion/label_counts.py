@@ -11,8 +11,9 @@ import pandas as pd
 
 from critwin.feature import UNSCORED
 from critwin.picture import PictureSampler
+from experiments.exact.comparison import JOINT
 from experiments.exact.measuring import Measured
-from experiments.exact.verdicts import Row
+from experiments.exact.verdicts import Row, balanced, falls
 
 
 def count_labels(
@@ -59,6 +60,28 @@ def count_labels(
         first=first,
         second=second,
     )
+
+
+def any_sampler_rows(measured: Measured) -> list[Row]:
+    """Compare what holds for every sampler that reverses its own forward process.
+
+    The set S is that of the most frequent labels that half of the originals have.
+
+    Args:
+        measured: Counts of labels, UNSCORED last.
+    """
+    seen = np.bincount(measured.own, minlength=len(measured.groups))[:-1]
+    order = np.argsort(-seen, kind="stable")
+    half = int(np.searchsorted(seen[order].cumsum(), len(measured.own) / 2)) + 1
+    members = sorted(map(int, order[:half]))
+    rest = [i for i in range(len(measured.groups)) if i not in members]
+    rows = [law_row(measured)]
+    if all(np.isin(measured.own, some).any() for some in (members, rest)):
+        odds = float(measured.weights[rest].sum() / measured.weights[members].sum())
+        place = len(measured.levels) // 2
+        rows.append(balanced(measured, members, rest, odds=odds, place=place, level=JOINT))
+        rows.append(falls(measured, members, level=JOINT))
+    return rows
 
 
 def law_row(measured: Measured) -> Row:

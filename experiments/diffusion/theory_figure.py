@@ -58,14 +58,16 @@ def theory_figure(
             lambda place: of_bracket(measured.distance(one, other, place), level=JOINT),
         )
 
-    distances = [
-        apart(after, rest_of(weights, after), "rest"),
-        apart(after, before, _named(before)),
-        apart(before, rest_of(weights, before), "rest"),
-    ]
+    outside = rest_of(weights, before)
+    whole = _named(before) if outside else "all"
+    stays = [staying(after)]
+    distances = [apart(after, rest_of(weights, after), "rest"), apart(after, before, whole)]
+    if outside:
+        stays.append(staying(before))
+        distances.append(apart(before, outside, "rest"))
     return side_by_side(
         [
-            Panel("a label drawn again stays", [staying(after), staying(before)]),
+            Panel("a label drawn again stays", stays),
             Panel("total variation", distances, (epsilon, 1 - epsilon**2)),
         ],
         measured,

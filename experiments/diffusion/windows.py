@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ import pandas as pd
 
 from critwin.curve import GridCurve
 from critwin.errors import ModelError, ParameterError
+from critwin.feature import UNSCORED
 from critwin.image_feature import ImageFeature
 from critwin.levels import Levels
 from critwin.picture import PictureSampler
@@ -32,9 +34,15 @@ from experiments.diffusion.figures import (
     picture_grid,
     write_figure,
 )
+from experiments.diffusion.label_counts import any_sampler_rows, count_labels
 from experiments.diffusion.measuring import Kind, Original, PictureMeasuring
+from experiments.exact.verdicts import Row
+from experiments.exact.verdicts import table as verdict_table
 from experiments.experiment import Accounts, Experiment
 from experiments.tracker import Progress, Tracker
+
+LEAST_ORIGINALS = 20
+"""With fewer originals nothing is held against the theory: intervals over them are rough."""
 
 SHOWN_ORIGINALS = 6
 """Originals in the picture grid."""
@@ -65,6 +73,7 @@ class PictureWindows(Experiment):
 
     axis: ClassVar[str] = "originals_done"
     kind: ClassVar[Kind] = "grid"
+    theory_title: ClassVar[str] = "theory beside measurement, intervals joint 95 %"
     drawn: ClassVar[tuple[str, ...]] = ("originals", "resamples", "pictures")
     products: ClassVar[tuple[str, ...]] = (
         *(f"{name}.parquet" for name in (*drawn, "curves", "windows", "verdicts")),
@@ -201,9 +210,12 @@ class PictureWindows(Experiment):
             "columns": columns,
             "rows": rows,
         }
+        found = self.theory_rows(directory, originals, resamples)
+        theory = [verdict_table(found, f"{self.name}: {self.theory_title}")] if found else []
         return {
             "headline": self.headline(originals, resamples),
-            "tables": [table],
+            "tables": [*theory, table],
+            "verdicts": dict(Counter(row.verdict for row in found)),
             "notes": self.notes(),
             "counts": {
                 "originals": len(originals),
@@ -212,6 +224,17 @@ class PictureWindows(Experiment):
                 "unscored_resamples": int(resamples["unscored"].sum()),
             },
         }
+
+    def theory_rows(
+        self, directory: RunDirectory, originals: pd.DataFrame, resamples: pd.DataFrame
+    ) -> list[Row]:
+        """Compare measurement with what theory says of any sampler; few originals say nothing."""
+        if len(originals) < LEAST_ORIGINALS:
+            return []
+        first = next(iter(self.features))
+        own, drawn = feature_frames(originals, resamples, first, last=self.model.last_level)
+        names = [str(label) for label in own["label"].value_counts().index if label != UNSCORED]
+        return any_sampler_rows(count_labels(own, drawn, names, self.model))
 
     def headline(self, originals: pd.DataFrame, resamples: pd.DataFrame) -> list[dict[str, Any]]:
         """Give where averaged agreement is half way between its ends, for each feature."""

@@ -17,6 +17,7 @@ from experiments.exact.verdicts import (
     Row,
     at_least,
     at_most,
+    balanced,
     crossing,
     equal,
     falls,
@@ -133,21 +134,17 @@ class Comparison:
                     error=error,
                 )
             )
-        rest, place = self.rest(after), measured.at(float(middle))
         w = float(self.theory.mixture_weights[after].sum())
-        out, back = (measured.leak(s, place, level=JOINT) for s in (after, rest))
-        odds = (1 - w) / w
-        scaled = Interval(
-            odds * back.estimate, odds * back.lower, odds * back.upper, back.n, back.clusters
+        rows.append(
+            balanced(
+                measured,
+                after,
+                self.rest(after),
+                odds=(1 - w) / w,
+                place=measured.at(float(middle)),
+                level=JOINT,
+            )
         )
-        balance = Interval(
-            out.estimate - scaled.estimate,
-            out.lower - scaled.upper,
-            out.upper - scaled.lower,
-            out.n + back.n,
-            0,
-        )
-        rows.append(equal("detailed balance: leak out less leak back", 0.0, balance))
         rows.append(falls(measured, after, level=JOINT))
         return rows
 

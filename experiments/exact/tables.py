@@ -35,6 +35,20 @@ def write_records(
     directory.write("windows", pa.Table.from_pylist(rows, schema=WINDOWS))
 
 
+def told(window: WindowTimes) -> dict[str, float | bool | None]:
+    """Give the times as a summary tells them: null for none, and for one without end."""
+    times = {
+        "time_before": window.time_before,
+        "time_after": window.time_after,
+        "width": window.width,
+        "plateau": window.plateau,
+        "time_end": window.end.value,
+        "time_start_after": window.start_after.value,
+        "time_start_before": window.start_before.value,
+    }
+    return {name: None if time == float("inf") else time for name, time in times.items()}
+
+
 def _originals(
     sampler: ExactSampler, measured: Measured, xs: Sequence[Draw], names: Sequence[str]
 ) -> pa.Table:

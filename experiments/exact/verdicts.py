@@ -149,6 +149,36 @@ def _crossed(
     return float(max(above, default=0.0)), float(min(below, default=np.inf))
 
 
+def balanced(
+    measured: Measured,
+    members: Sequence[int],
+    rest: Sequence[int],
+    *,
+    odds: float,
+    place: int,
+    level: float,
+) -> Row:
+    """Compare detailed balance at a level: w_S B_S = w_rest B_rest.
+
+    Args:
+        measured: What was measured.
+        members: Components of S.
+        rest: The other components.
+        odds: w_rest / w_S.
+        place: Of the level visited.
+        level: Of the intervals.
+    """
+    out, back = (measured.leak(s, place, level=level) for s in (members, rest))
+    gap = Interval(
+        out.estimate - odds * back.estimate,
+        out.lower - odds * back.upper,
+        out.upper - odds * back.lower,
+        out.n + back.n,
+        0,
+    )
+    return equal("detailed balance: leak out less leak back", 0.0, gap)
+
+
 def falls(measured: Measured, members: Sequence[int], *, level: float) -> Row:
     """Compare that the averaged leak does not rise as more is kept: the largest such rise."""
     inside = measured.within(members)

@@ -21,7 +21,7 @@ from critwin.theory.total_variation import stay, total_variation
 from experiments.exact.comparison import JOINT, Comparison
 from experiments.exact.figures import Line, Panel, side_by_side, write
 from experiments.exact.measuring import Measured, groups_of, measure, spread_levels
-from experiments.exact.tables import write_records
+from experiments.exact.tables import told, write_records
 from experiments.exact.verdicts import (
     Row,
     of_bracket,
@@ -244,7 +244,7 @@ class ExactWindows(Experiment):
             "verdicts": {
                 v: sum(r.verdict == v for r in rows) for v in sorted({r.verdict for r in rows})
             },
-            "windows": {name: _plain(window) for name, window in times.items()},
+            "windows": {name: told(window) for name, window in times.items()},
             "paper": _paper_numbers(self.paper()),
         }
         directory.write_json("summary", summary)
@@ -271,21 +271,6 @@ def named(members: Sequence[int]) -> str:
     if len(members) > 4:
         return f"{{{members[0]}..{members[-1]}}}"
     return "{" + ", ".join(map(str, members)) + "}"
-
-
-def _plain(window: WindowTimes) -> dict[str, Any]:
-    def of(t: Any) -> Any:
-        return None if t is None or t in (float("inf"),) else t
-
-    return {
-        "time_before": of(window.time_before),
-        "time_after": of(window.time_after),
-        "width": of(window.width),
-        "plateau": window.plateau,
-        "time_end": of(window.end.value),
-        "time_start_after": of(window.start_after.value),
-        "time_start_before": of(window.start_before.value),
-    }
 
 
 def _paper_numbers(paper: PaperTimes) -> dict[str, Any]:

@@ -296,3 +296,20 @@ def test_pictures_survive_their_file() -> None:
         image = random.integers(0, 256, shape, np.uint8)
         assert np.array_equal(image_of(png_of(image)), image)
         assert png_of(image) == png_of(image)
+
+
+def test_what_holds_for_any_sampler_stands_in_a_table(folder: Path, tmp_path: Path) -> None:
+    made = DiffusionClone(
+        model=model_of(folder, steps=4),
+        sampler=Levels(count=3, n=1, draws=2),
+        features={"bright": BRIGHT},
+        window=ConfidentJump(),
+        originals=20,
+    )
+    made.check()
+    summary = carried(made, tmp_path).read_json("summary") or {}
+    theory, _ = summary["tables"]
+    assert theory["columns"] == ["quantity", "theory", "measured", "lower", "upper", "verdict"]
+    assert "share of a label" in theory["rows"][0][0]
+    assert sum(summary["verdicts"].values()) == len(theory["rows"])
+    assert "differs" not in summary["verdicts"]

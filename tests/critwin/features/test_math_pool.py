@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from critwin.errors import CritwinError
 from critwin.feature import UNSCORED
 from critwin.features import math_answer, math_worker
 from critwin.features.math_answer import MathAnswer
-from critwin.features.math_pool import GradingPool
+from critwin.features.math_pool import COMMAND, GradingPool, Process
 from critwin.problem import Problem
 
 SHARED = Path(__file__).parents[4] / "shared/data"
@@ -71,6 +74,37 @@ def test_a_batch_is_shared_and_keeps_its_order(stub: list[str]) -> None:
 def test_a_process_that_does_not_start_is_told() -> None:
     with pytest.raises(CritwinError, match="does not start"):
         GradingPool([sys.executable, "-c", "pass"], processes=1).ask([["a"]])
+
+
+def test_signals_that_are_meant_for_the_run_cost_no_verdict() -> None:
+    """SLURM sends its warnings, and the ends of its jobs, to every process of a job."""
+    process = Process(COMMAND, 60, 120)
+    try:
+        assert process.ask(["equal", "#### 2", "#### 2"]) is True
+        (mine,) = (
+            each.pid for each in psutil.Process().children() if "math_worker" in str(each.cmdline())
+        )
+        for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP):
+            os.kill(mine, number)
+        assert process.ask(["equal", "#### 2", "#### 3"]) is False
+        assert psutil.pid_exists(mine)
+    finally:
+        process.close()
+
+
+def test_a_process_that_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    killed = "import os, pathlib, signal\n" + (
+        f"path = pathlib.Path({str(tmp_path / 'killed')!r})\n"
+        "if not path.exists(): path.touch(); os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    script = tmp_path / "stub.py"
+    script.write_text(killed + STUB)
+    process = Process([sys.executable, str(script)], 5, 30)
+    try:
+        assert process.ask(["a"])[0] == "a"
+        assert (tmp_path / "killed").exists()
+    finally:
+        process.close()
 
 
 def test_the_worker_gives_up_in_time_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,3 +252,20 @@ def test_sampling_parameters_replace_the_defaults(tiny_letters: Path) -> None:
     changed = sampler.with_sampling(Sampling(temperature=0.9, stop=("x",), repetition_penalty=1.2))
     assert (changed.temperature, changed.top_k, changed.stop) == (0.9, 4, ("x",))
     assert (changed.min_p, changed.repetition_penalty) == (0.1, 1.2)
+
+
+@pytest.mark.parametrize("engine", ["shared", "plain"])
+def test_deterministic_records_do_not_depend_on_the_batch(tiny_llama: Path, engine: str) -> None:
+    """Memory decides how many rows a batch has, so the same run may meet another one later."""
+    found = []
+    for size in (1, 3, 64):
+        settings = {"deterministic": True, "engine": engine, "batch_size": size}
+        sampler = sampler_of(tiny_llama, temperature=1.0, max_new_tokens=24, **settings)
+        starts = sampler.start([Prompt("how many apples?"), Prompt("a"), Prompt("the answer")])
+        drawn = sampler.resample(starts, seeds=[[1, 2, 3], [4, 5], [6, 7, 8, 9]])
+        cuts = [Prefix(x.prompt_ids, x.token_ids[:3], x.surprisal[:3]) for xs in drawn for x in xs]
+        again = sampler.resample(cuts, seeds=[[k] for k in range(len(cuts))])
+        paths = sampler.paths([x for xs in drawn for x in xs])
+        facts = [(x.token_ids, x.surprisal) for xs in (*drawn, *again) for x in xs]
+        found.append((facts, [path.probability.tolist() for path in paths]))
+    assert found[0] == found[1] == found[2]
