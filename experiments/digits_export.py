@@ -21,7 +21,7 @@ from critwin.samplers.pipeline import hash_pipeline
 from critwin.seeds import fold_in
 from critwin.statistics import clustered_share
 from experiments.diffusion.memorisation import QUANTILE, memorisation
-from experiments.digits_training import Training
+from experiments.digits_training import DigitsTraining
 
 ORIGINALS = 60
 """Held-out digits that are noised and denoised for the card."""
@@ -30,7 +30,7 @@ LEVELS = 10
 """Evenly spread levels at which they are."""
 
 
-def export_pipeline(training: Training, folder: Path) -> None:
+def export_pipeline(training: DigitsTraining, folder: Path) -> None:
     """Write the trained model as a pipeline of diffusers, its weights as halves."""
     import torch
     from diffusers import DDPMPipeline

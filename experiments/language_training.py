@@ -6,13 +6,9 @@ number, so a run that was killed goes on from its checkpoint as if nothing had h
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import random
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +16,12 @@ from critwin.corpus import Corpus, CorpusSample
 from critwin.errors import ParameterError
 from critwin.problems.word_tokens import BOS, EOS, PAD
 from experiments.tracker import Progress, Tracker
-from experiments.training_schedule import TrainingState, learning_rate
+from experiments.training import Report, Settings, Training
 
 if TYPE_CHECKING:
     import torch
     from transformers import GPT2LMHeadModel
 
-Report = Callable[[dict[str, float]], None]
 Keep = Callable[[int, "GPT2LMHeadModel"], None]
 
 PRODUCTS_IN = ("bfloat16", "float32")
@@ -35,48 +30,31 @@ PRODUCTS_IN = ("bfloat16", "float32")
 _GROUP = 8
 
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """What determines the trained model.
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(Settings):
+    """What determines the trained model, beside what every training has.
 
     Attributes:
-        seed: Decides the weights at the start and all problems; not negative.
-        steps: Optimizer steps of the whole schedule, at least 1.
-        batch_size: Samples in a step, at least 1.
-        learning_rate: At the end of the warm-up, above 0.
-        warmup_steps: Steps of linear warm-up; a cosine to a twentieth follows.
-        weight_decay: Of AdamW, not negative.
         n_layer: Layers, at least 1.
         n_head: Attention heads, a divisor of n_embd.
         n_embd: Width, at least 1.
-        seconds_at_most: Training stops after so many seconds, those before a kill included.
-        validate_every: Steps between two validations, each followed by a checkpoint.
         validation_problems: Samples that a validation reads.
-        patience: Validations without a new best loss after which training stops.
         evaluate_problems: Test problems on which the result is sampled.
         evaluate_samples: Samples for each of them, at temperature 1.
-        threads: Threads of torch, at least 1.
         products_in: Number type of the products in a step, bfloat16 or float32; weights and updates
             are in single precision. On a CPU without instructions for bfloat16 it is 7 times as
             slow as float32, with them three times as fast.
     """
 
-    seed: int = 0
     steps: int = 4000
-    batch_size: int = 64
     learning_rate: float = 3e-3
-    warmup_steps: int = 100
-    weight_decay: float = 0.01
     n_layer: int = 4
     n_head: int = 4
     n_embd: int = 128
-    seconds_at_most: float = 3600.0
-    validate_every: int = 100
     validation_problems: int = 512
     patience: int = 10
     evaluate_problems: int = 300
     evaluate_samples: int = 5
-    threads: int = 2
     products_in: str = "bfloat16"
 
     def __post_init__(self) -> None:
@@ -85,29 +63,12 @@ class TrainSettings:
         Raises:
             ParameterError: One of them is not allowed.
         """
-        for name in (setting.name for setting in fields(TrainSettings)):
-            value = getattr(self, name)
-            if name in ("learning_rate", "seconds_at_most"):
-                if not value > 0 or not math.isfinite(value):
-                    raise ParameterError(name, value, "a number above 0")
-            elif name == "products_in":
-                if value not in PRODUCTS_IN:
-                    raise ParameterError(name, value, f"one of {', '.join(PRODUCTS_IN)}")
-            elif name == "weight_decay":
-                if not value >= 0 or not math.isfinite(value):
-                    raise ParameterError(name, value, "a number, at least 0")
-            else:
-                least = 0 if name in ("seed", "warmup_steps") else 1
-                if not isinstance(value, int) or value < least:
-                    raise ParameterError(name, value, f"an integer, at least {least}")
+        super().__post_init__()
+        if self.products_in not in PRODUCTS_IN:
+            allowed = f"one of {', '.join(PRODUCTS_IN)}"
+            raise ParameterError("products_in", self.products_in, allowed)
         if self.n_embd % self.n_head:
             raise ParameterError("n_head", self.n_head, f"a divisor of n_embd = {self.n_embd}")
-
-    def rate(self, step: int) -> float:
-        """Give the learning rate of a step, counted from 0."""
-        return learning_rate(
-            step, steps=self.steps, peak=self.learning_rate, warmup=self.warmup_steps
-        )
 
 
 @dataclass
@@ -172,47 +133,58 @@ def build_model(settings: TrainSettings, corpus: Corpus) -> GPT2LMHeadModel:
     return model
 
 
-class Training:
-    """One training run: the model, its optimizer, and the file from which it goes on."""
+class LanguageTraining(Training):
+    """A training of a language model on a corpus.
 
-    def __init__(self, out: Path, settings: TrainSettings, corpus: Corpus) -> None:
-        import torch
+    Attributes:
+        entropy: Of the texts that are validated, in nats per token that is learned.
+    """
 
-        self.settings, self.corpus = settings, corpus
+    settings: TrainSettings
+
+    def __init__(
+        self, out: Path, settings: TrainSettings, corpus: Corpus, keep: Keep | None = None
+    ) -> None:
+        self.corpus, self.keep = corpus, keep
         self.pad = corpus.vocabulary()[PAD]
-        self.file = out / "checkpoint.safetensors"
-        self.state = TrainingState()
-        self.model = build_model(settings, corpus)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        self.parameters = dict(self.model.named_parameters())
-        self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.samples = _Samples(settings, corpus)
         rng = random.Random(f"critwin {corpus.name} validation {settings.seed}")
         drawn = [corpus.draw(rng, "validation") for _ in range(settings.validation_problems)]
         drawn.sort(key=lambda sample: len(sample.ids))
         self.validation = [_tensors(drawn[i : i + 64], self.pad) for i in range(0, len(drawn), 64)]
         learned = sum(len(sample.ids) - sample.prompt for sample in drawn)
         self.entropy = sum(sample.entropy for sample in drawn) / learned
-        if self.file.exists():
-            self._load()
+        super().__init__(out, settings, build_model(settings, corpus), copies=())
 
-    def step(self, samples: _Samples) -> float:
-        """Take one optimizer step and return its loss, in nats per token that is learned."""
+    def training_loss(self, index: int) -> torch.Tensor:
+        """Give the loss of a step's texts, in nats per token that is learned."""
         import torch
 
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate(self.state.step)
-        inputs, labels = _tensors(samples.batch(self.state.step), self.pad)
+        inputs, labels = _tensors(self.samples.batch(index), self.pad)
         # Weights and updates stay in single precision, whatever the products are in.
         with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.products_in == "bfloat16"):
-            loss = self._loss(inputs, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.state.step += 1
-        return float(loss.detach())
+            return self._loss(inputs, labels)
+
+    def stepped(self, index: int) -> None:
+        """Let a step's weights be kept."""
+        if self.keep is not None:
+            self.keep(index + 1, self.model)
+
+    def validation_loss(self) -> float:
+        """Give the loss on the validation split."""
+        import torch
+
+        total, count = 0.0, 0
+        with torch.inference_mode():
+            for inputs, labels in self.validation:
+                n = int((labels >= 0).sum())
+                total += float(self._loss(inputs, labels)) * n
+                count += n
+        return total / count
+
+    def told(self) -> dict[str, float]:
+        """Give the entropy, which no loss can fall below."""
+        return {"entropy": self.entropy}
 
     def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         import torch
@@ -223,65 +195,6 @@ class Training:
             logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten()
         )
 
-    def validate(self) -> float:
-        """Return the loss on the validation split; keep the weights if they are the best so far."""
-        import torch
-
-        total, count = 0.0, 0
-        with torch.inference_mode():
-            for inputs, labels in self.validation:
-                n = int((labels >= 0).sum())
-                total += float(self._loss(inputs, labels)) * n
-                count += n
-        loss = total / count
-        if loss < self.state.best_loss:
-            self.state.best_loss, self.state.best_step, self.state.stale = loss, self.state.step, 0
-            self.best = {name: p.detach().clone() for name, p in self.parameters.items()}
-        else:
-            self.state.stale += 1
-        return loss
-
-    def save(self) -> None:
-        """Write everything into one file, whole or not at all."""
-        from safetensors.torch import save_file
-
-        tensors: dict[str, torch.Tensor] = {}
-        for name, parameter in self.parameters.items():
-            kept = self.optimizer.state[parameter]
-            tensors[f"model/{name}"] = parameter.detach()
-            tensors[f"best/{name}"] = self.best[name]
-            tensors.update({f"optimizer/{key}/{name}": value for key, value in kept.items()})
-        metadata = {
-            "state": json.dumps(asdict(self.state)),
-            "settings": json.dumps(asdict(self.settings)),
-        }
-        partial = self.file.with_suffix(".partial")
-        save_file(tensors, partial, metadata=metadata)
-        os.replace(partial, self.file)
-
-    def _load(self) -> None:
-        import torch
-        from safetensors import safe_open
-        from safetensors.torch import load_file
-
-        with safe_open(self.file, framework="pt") as stored:
-            metadata = stored.metadata()
-            stored_for = json.loads(metadata["settings"])
-            if stored_for | {"threads": 0} != asdict(self.settings) | {"threads": 0}:
-                raise ParameterError(
-                    "out", str(self.file.parent), "a folder without a run of other settings"
-                )
-        self.state = TrainingState(**json.loads(metadata["state"]))
-        tensors = load_file(self.file)
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(tensors[f"model/{name}"])
-                self.best[name] = tensors[f"best/{name}"]
-                self.optimizer.state[parameter] = {
-                    key: tensors[f"optimizer/{key}/{name}"]
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                }
-
 
 def train(
     corpus: Corpus,
@@ -290,14 +203,14 @@ def train(
     settings: TrainSettings,
     report: Report,
     keep: Keep | None = None,
-) -> Training:
-    """Train until the schedule ends, validation stops improving, or the time is up.
+) -> LanguageTraining:
+    """Train; see `Training.carry_on`.
 
     Args:
         corpus: What is learned.
         out: Folder for the checkpoint; one that is there is gone on from.
         settings: What determines the model.
-        report: Called with `step`, `loss`, `seconds` and, at a validation, `validation_loss`.
+        report: Called after each step.
         keep: Called after each step with its number and the model as it is then, before the step's
             checkpoint is written: what it keeps of a step stands when a killed run goes on after
             that step.
@@ -308,27 +221,8 @@ def train(
     Raises:
         ParameterError: `out` holds a checkpoint of other settings.
     """
-    import torch
-
-    torch.set_num_threads(settings.threads)
-    out.mkdir(parents=True, exist_ok=True)
-    run = Training(out, settings, corpus)
-    state, samples = run.state, _Samples(settings, corpus)
-    started = time.monotonic() - state.seconds
-    while not state.finished:
-        row = {"loss": run.step(samples), "step": float(state.step)}
-        if keep is not None:
-            keep(state.step, run.model)
-        state.seconds = time.monotonic() - started
-        ended = state.step >= settings.steps or state.seconds >= settings.seconds_at_most
-        if ended or state.step % settings.validate_every == 0:
-            row |= {"validation_loss": run.validate(), "entropy": run.entropy}
-            state.finished = ended or state.stale >= settings.patience
-            run.save()
-        report(row | {"seconds": state.seconds})
-    with torch.no_grad():
-        for name, parameter in run.parameters.items():
-            parameter.copy_(run.best[name])
+    run = LanguageTraining(out, settings, corpus, keep)
+    run.carry_on(report)
     return run
 
 
@@ -340,7 +234,7 @@ def train_shown(
     tracker: Tracker,
     progress: Progress,
     keep: Keep | None = None,
-) -> Training:
+) -> LanguageTraining:
     """Train as `train` does, telling tracker and progress."""
     begun = False
 

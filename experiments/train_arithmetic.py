@@ -14,7 +14,7 @@ from critwin.records import RunDirectory
 from experiments.arithmetic_export import evaluate, write_card
 from experiments.experiment import Accounts, Experiment
 from experiments.language_export import export_model
-from experiments.language_training import Training, TrainSettings, train_shown
+from experiments.language_training import LanguageTraining, TrainSettings, train_shown
 from experiments.tracker import Progress, Tracker
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class TrainArithmetic(TrainSettings, Experiment):
         seconds = {"training": card["seconds"], "evaluation": time.perf_counter() - began}
         return Accounts(seconds=seconds, facts={"weights": card["sha256"]})
 
-    def _export(self, training: Training, folder: Path) -> dict[str, Any]:
+    def _export(self, training: LanguageTraining, folder: Path) -> dict[str, Any]:
         export_model(training.model, training.corpus, folder=folder)
         measured = evaluate(
             folder,

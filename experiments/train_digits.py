@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from critwin.records import RunDirectory
 from experiments.digits_export import evaluate, export_pipeline, write_card
 from experiments.digits_judge import train_judge
-from experiments.digits_training import DigitsSettings, Training, train
+from experiments.digits_training import DigitsSettings, DigitsTraining, train
 from experiments.experiment import Accounts, Experiment
 from experiments.tracker import Progress, Tracker
 
@@ -52,7 +52,7 @@ class TrainDigits(DigitsSettings, Experiment):
         seconds = {"training": card["seconds"], "evaluation": time.perf_counter() - began}
         return Accounts(seconds=seconds, facts={"weights": card["sha256"]})
 
-    def _card(self, training: Training, folder: Path) -> dict[str, Any]:
+    def _card(self, training: DigitsTraining, folder: Path) -> dict[str, Any]:
         steps = min(EVALUATE_STEPS, self.noise_steps)
         measured = evaluate(folder, samples=self.evaluate_samples, steps=steps, seed=self.seed)
         facts = {
@@ -68,7 +68,7 @@ class TrainDigits(DigitsSettings, Experiment):
 
 def _train(
     folder: Path, settings: DigitsSettings, tracker: Tracker, progress: Progress
-) -> Training:
+) -> DigitsTraining:
     """Train, telling tracker and progress; a checkpoint in `folder` is gone on from."""
     begun = False
 

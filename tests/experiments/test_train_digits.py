@@ -16,7 +16,7 @@ from critwin.features.layer_classifier import LayerClassifier
 from critwin.samplers.checkpoint import ASSETS
 from critwin.samplers.pipeline import hash_pipeline
 from experiments import digits_export, digits_training
-from experiments.digits_training import DigitsSettings, Training, train
+from experiments.digits_training import DigitsSettings, DigitsTraining, train
 
 SHIPPED = ASSETS / "digits"
 
@@ -30,7 +30,7 @@ TINY: dict[str, Any] = {
 }
 
 
-def weights(run: Training) -> dict[str, torch.Tensor]:
+def weights(run: DigitsTraining) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in run.parameters.items()}
 
 
@@ -66,7 +66,7 @@ def test_training_stops_where_validation_no_longer_improves(
 ) -> None:
     losses = iter([1.0, 0.5, 0.7, 0.6])
 
-    def validate(run: Training) -> float:
+    def validate(run: DigitsTraining) -> float:
         loss = next(losses)
         better = loss < run.state.best_loss
         run.state.stale = 0 if better else run.state.stale + 1
@@ -74,7 +74,7 @@ def test_training_stops_where_validation_no_longer_improves(
             run.state.best_loss, run.state.best_step = loss, run.state.step
         return loss
 
-    monkeypatch.setattr(Training, "validate", validate)
+    monkeypatch.setattr(DigitsTraining, "validate", validate)
     settings = DigitsSettings(**TINY | {"steps": 100, "validate_every": 1, "patience": 2})
     run = train(out=tmp_path, settings=settings, report=lambda _: None)
     assert (run.state.step, run.state.best_step) == (4, 2)
@@ -83,7 +83,7 @@ def test_training_stops_where_validation_no_longer_improves(
 def test_losses_fall_from_that_of_a_model_that_knows_nothing(tmp_path: Path) -> None:
     """A zero velocity has the loss of the velocity's own mean square, near 1 for digits."""
     settings = DigitsSettings(**TINY | {"steps": 30, "learning_rate": 1e-2, "warmup_steps": 0})
-    run = Training(tmp_path, settings)
+    run = DigitsTraining(tmp_path, settings)
     losses = [run.step() for _ in range(30)]
     assert losses[0] == pytest.approx(1.0, abs=0.3)
     assert sum(losses[-5:]) / 5 < 0.85 * losses[0]
