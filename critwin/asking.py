@@ -19,6 +19,7 @@ from critwin.generation import Generation, Prefix, TextSampler
 from critwin.problem import Problem
 from critwin.prompt import Prompt
 from critwin.protocol import Sampling
+from critwin.thoughts import last_said, thought_begun
 
 REPLY_TOKENS = 256
 """Length limit of a reply."""
@@ -105,12 +106,32 @@ def label_samples(
         for (samples, _), question in zip(batches, questions, strict=True)
     ]
     texts = [
-        [x.text if reply is None else reply.text for x, reply in zip(samples, own, strict=True)]
+        [
+            text if reply is None else reply.text
+            for text, reply in zip(whole_texts(sampler, samples), own, strict=True)
+        ]
         for (samples, _), own in zip(batches, replies_of, strict=True)
     ]
     problems = [problem for _, problem in batches]
     labels = feature.labels_of([*zip(texts, problems, strict=True)])
     return [Labelled(*pair) for pair in zip(labels, replies_of, strict=True)]
+
+
+def whole_texts(sampler: TextSampler, samples: Sequence[Generation]) -> list[str]:
+    """Give texts as features read them: with the mark of the thought that their prompt begins.
+
+    Some templates put `<think>` into the prompt. Without it a text that ran out of tokens while the
+    model thought would read as if all of it had been said.
+    """
+    prompts = {x.prompt_ids for x in samples}
+    openings = {ids: thought_opening(sampler.prompt_text(ids)) for ids in prompts}
+    return [openings[x.prompt_ids] + x.text for x in samples]
+
+
+def thought_opening(prompt: str) -> str:
+    """Give the mark of the thought that a prompt, as it was sent, begins; empty for none."""
+    begun = thought_begun(prompt)
+    return "" if begun is None else begun.opening
 
 
 def ask(sampler: TextSampler, y: Sequence[Prefix], said: Sequence[Prompt]) -> list[Reply]:
@@ -162,7 +183,11 @@ def _whole(x: Generation) -> Prefix:
 
 
 def draw_texts(sampler: TextSampler, prompts: Sequence[Prompt], tokens: int) -> list[str]:
-    """Give what a model says to prompts at temperature 0, in at most so many tokens."""
+    """Give what a model says to prompts at temperature 0, in at most so many tokens of its own.
+
+    Its thoughts, which count among them, are left out.
+    """
     chosen = Sampling(temperature=0.0, max_new_tokens=tokens, repetition_penalty=1.0, stop=())
     calm = sampler.with_sampling(chosen)
-    return [x.text for (x,) in calm.resample(calm.start(prompts), seeds=[[0]] * len(prompts))]
+    drawn = calm.resample(calm.start(prompts), seeds=[[0]] * len(prompts))
+    return [last_said(text) for text in whole_texts(calm, [x for (x,) in drawn])]

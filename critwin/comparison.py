@@ -201,7 +201,8 @@ def compare(runs: Sequence[RunTables]) -> dict[str, Any]:
 
     Returns:
         measures: per measure that some run has, each run's estimate and each later run less the
-        first, paired over problems; headline; tables. Fit for JSON.
+        first, paired over problems; paired: the same, a row for each run; headline; tables. Fit
+        for JSON.
     """
     compared = []
     for measure in MEASURES:
@@ -228,6 +229,13 @@ def comparison_summary(names: Sequence[str], compared: Sequence[Compared]) -> di
         }
         for row in compared
     ]
+    paired = [
+        {"quantity": row["name"], "run": name, "value": row["runs"][name]}
+        | {"less_first": row["less_first"].get(name)}
+        for row in rows
+        for name in names
+        if row["runs"][name]["estimate"] is not None
+    ]
     last = names[-1]
     headline = [
         {"name": f"{row['name'].strip()}: {last} less {names[0]}", **row["less_first"][last]}
@@ -235,7 +243,12 @@ def comparison_summary(names: Sequence[str], compared: Sequence[Compared]) -> di
         for row in rows
         if row["less_first"][last]["estimate"] is not None
     ]
-    return {"measures": rows, "headline": headline, "tables": [_table(names, rows)]}
+    return {
+        "measures": rows,
+        "paired": paired,
+        "headline": headline,
+        "tables": [_table(names, rows)],
+    }
 
 
 def same_problems(first: Sequence[Problem], other: Sequence[Problem]) -> str | None:

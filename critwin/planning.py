@@ -307,3 +307,11 @@ class Total:
         low = None if self.lower is None else self.lower + fixed
         high = None if self.upper is None else self.upper + fixed
         return Total(self.estimate + fixed, low, high)
+
+    def joined(self, other: Total) -> Total:
+        """Add another total; the interval is as wide as if both erred to the same side."""
+        ends = [
+            None if one is None or two is None else one + two
+            for one, two in ((self.lower, other.lower), (self.upper, other.upper))
+        ]
+        return Total(self.estimate + other.estimate, *ends)

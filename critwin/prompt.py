@@ -19,11 +19,14 @@ class Prompt:
         user: What the user says.
         system: System message; None for none.
         prefix: Beginning of the model's turn; it counts as prompt, not as part of the sample.
+        rendered: Whether `user` is the whole prompt as it is sent, special tokens and all: no chat
+            template is applied.
     """
 
     user: str
     system: str | None = None
     prefix: str = ""
+    rendered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

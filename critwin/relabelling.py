@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import pyarrow as pa
 
+from critwin.asking import thought_opening
 from critwin.feature import UNSCORED, Feature
 from critwin.fork_measuring import reached_half_width
 from critwin.fork_tables import read_forks
@@ -77,11 +78,15 @@ def _texts(
     originals: pa.Table, resamples: pa.Table, *, replies: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give what is labelled of each row, whole texts or replies, with the problem it is about."""
-    keys = originals.select(["original_id", "problem_id", "text"]).to_pandas()
+    keys = originals.select(["original_id", "problem_id", "text", "prompt"]).to_pandas()
     drawn = resamples.select(["original_id", "text_start", "text"]).to_pandas()
     own_text = keys.set_index("original_id")["text"]
     kept = zip(drawn["original_id"].map(own_text), drawn["text_start"], strict=True)
     drawn["text"] = [text[:start] for text, start in kept] + drawn["text"]
+    begun = {prompt: thought_opening(prompt) for prompt in set(keys["prompt"])}
+    of = keys.set_index("original_id")["prompt"].map(begun)
+    keys["text"] = keys["prompt"].map(begun) + keys["text"]
+    drawn["text"] = drawn["original_id"].map(of) + drawn["text"]
     if replies:
         keys["text"] = originals["reply"].to_pylist()
         pairs = zip(resamples["reply"].to_pylist(), drawn["text"], strict=True)

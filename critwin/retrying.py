@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from critwin.drawing import SINGLE, drawing
+from critwin.drawing import QUIET, SINGLE, drawing
 from critwin.errors import ParameterError
 from critwin.prompt import Prompt
 from critwin.seeds import fold_in
@@ -39,7 +39,9 @@ RETRIES = pa.schema(
         ("stretch", pa.string()),
         ("prompt", pa.string()),  # the user's turn
         ("prefix", pa.string()),  # the beginning of the model's turn
+        ("prompt_ids", pa.list_(pa.int32())),  # both as they were sent
         ("text", pa.string()),
+        ("token_ids", pa.list_(pa.int32())),
         ("label", pa.string()),
         ("right", pa.bool_()),  # unscored is not right
         ("was_right", pa.bool_()),  # the original
@@ -200,10 +202,9 @@ def retries_figure(summary: Mapping[str, Any]) -> Figure:
     with drawing(SINGLE, 2.2) as figure:
         axes = figure.subplots()
         for shift, was, mark in ((-0.1, "wrong", "o"), (0.1, "right", "s")):
-            for at, arm in enumerate(ARMS):
-                own = summary[was]["arms"][arm]
-                if own["estimate"] is None:
-                    continue
+            arms = [(at, summary[was]["arms"][arm]) for at, arm in enumerate(ARMS)]
+            drawn = [(at, own) for at, own in arms if own["estimate"] is not None]
+            for number, (at, own) in enumerate(drawn):
                 ends = [[own["estimate"] - own["lower"]], [own["upper"] - own["estimate"]]]
                 axes.errorbar(
                     [at + shift],
@@ -212,9 +213,12 @@ def retries_figure(summary: Mapping[str, Any]) -> Figure:
                     fmt=mark,
                     color="#0072B2" if was == "right" else "#C24E00",
                     capsize=2,
-                    label=f"first answer {was}" if at == 0 else None,
+                    label=f"first answer {was}" if number == 0 else None,
                 )
         axes.set_xticks(range(len(ARMS)), ["window shown", "random stretch", "plain retry"])
         axes.set(ylabel="right second tries", ylim=(0, 1.02))
-        figure.legend(loc="outside upper center", ncols=2)
+        if axes.get_legend_handles_labels()[1]:
+            figure.legend(loc="outside upper center", ncols=2)
+        else:
+            axes.text(1, 0.5, "no answer had a window to be shown", ha="center", color=QUIET)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pyarrow as pa
@@ -19,13 +19,18 @@ from critwin.prompt import PromptTemplate
 from critwin.protocol import Sampling
 from critwin.records import RunDirectory
 from critwin.seeds import fold_in
-from experiments.experiment import Accounts
+from experiments.experiment import Accounts, Cost
 from experiments.originals import Drawing, problem_blocks
+from experiments.pilots import answers_cost
+from experiments.planning import spread
 from experiments.text_experiment import TextExperiment
 from experiments.tracker import Progress, Tracker
 
 ANSWERS_PER_PART = 256
 """Answers drawn and written together; fixed, so that a restart meets the same parts."""
+
+CONDITIONS_LOOKED_AT = 8
+"""Conditions under which a pilot draws answers."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,15 @@ class ConditionExperiment(TextExperiment):
             for _ in self._answers(directory, self._parts(), wanted=wanted):
                 pass
 
+    def cost(self, *, progress: Progress) -> Cost:
+        """Tell, from a few answers under some of the conditions, what a run would cost."""
+        conditions = self.conditions()
+        return answers_cost(
+            [self._drawing_under(own) for own in spread(conditions, CONDITIONS_LOOKED_AT)],
+            answers=len(conditions) * len(self.problems) * self.originals_per_problem,
+            progress=progress,
+        )
+
     @property
     def _drawn(self) -> tuple[str, ...]:
         return ("draws",)
@@ -113,6 +127,14 @@ class ConditionExperiment(TextExperiment):
         folder.mkdir(exist_ok=True)
         save(conditions_figure(summary), folder / self.name)
 
+    def _drawing_under(self, condition: Condition) -> Drawing:
+        return replace(
+            self._drawing(),
+            prompt=condition.prompt,
+            seed=fold_in(self.seed, "condition", condition.name),
+            prefixed=True,
+        )
+
     def _parts(self) -> list[tuple[Condition, Sequence[Problem]]]:
         blocks = problem_blocks(len(self.problems), self.originals_per_problem, ANSWERS_PER_PART)
         return [
@@ -129,20 +151,10 @@ class ConditionExperiment(TextExperiment):
         wanted: Callable[[], bool] = lambda: True,
     ) -> Iterator[int]:
         """Write the parts that are not there, and give the answers of each."""
-        sampler = self.model.with_sampling(self.sampler)
         for i in undone_parts(directory, ["draws"], len(parts), wanted=wanted):
             began = time.perf_counter()
             condition, block = parts[i]
-            drawing = Drawing(
-                sampler=sampler,
-                problems=block,
-                prompt=condition.prompt,
-                feature=self.feature,
-                per_problem=self.originals_per_problem,
-                seed=fold_in(self.seed, "condition", condition.name),
-                prefixed=True,
-            )
-            rows = drawing.draw(block)
+            rows = self._drawing_under(condition).draw(block)
             own = {"condition": [condition.name] * len(rows), "x": [condition.x] * len(rows)}
             table = pa.table(
                 {**own, **{name: rows[name] for name in rows.column_names}}, schema=DRAWS

@@ -16,6 +16,7 @@ from critwin.protocol import Grid, check_number, check_whole
 from critwin.records import RunDirectory
 from critwin.report import write_report
 from experiments.direct_resampling import DirectResampling
+from experiments.experiment import Cost
 from experiments.resampling import Resampling
 from experiments.text_windows import TextWindows
 from experiments.tracker import Progress
@@ -70,6 +71,14 @@ class DirectAnswer(TextWindows):
             raise ParameterError("model", type(self.model).__name__, why)
         _ = self.said
         super().check()
+
+    def cost(self, *, progress: Progress) -> Cost | None:
+        """Tell what a run would cost, its direct answers among it."""
+        resamples = super().cost(progress=progress)
+        asking = self._resampling()
+        assert isinstance(asking, DirectResampling)
+        direct = asking.direct_cost(progress=progress)
+        return None if resamples is None else resamples.joined(direct)
 
     @property
     def said(self) -> Prompt:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from critwin.asking import draw_replies
 from critwin.generation import truncate
+from critwin.problem import Problem
 from critwin.prompt import Prompt
 from critwin.seeds import fold_in
+from experiments.experiment import Cost
 from experiments.grid_resampling import GridResampling
 from experiments.originals import generation
+from experiments.pilots import PROBLEMS, measured_cost
+from experiments.planning import spread
 from experiments.resample_rows import ResampleRows
+from experiments.tracker import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,37 @@ class DirectResampling(GridResampling):
         self._add_grid(rows, originals)
         self._add_direct(rows, originals)
         return {"resamples": rows.table()}
+
+    def direct_cost(self, *, progress: Progress) -> Cost:
+        """Tell, from the direct answers of a few originals, what those of all take."""
+        drawing = self.drawing
+        chosen = spread(drawing.problems, PROBLEMS)
+
+        def replies(problems: Sequence[Problem]) -> list[int]:
+            rows = replace(drawing, per_problem=1).draw(problems).to_pylist()
+            samples = [generation(row) for row in rows]
+            cuts = [(i, level) for i, x in enumerate(samples) for level in self._cuts(x)]
+            y = [truncate(samples[i], level) for i, level in cuts]
+            drawn = draw_replies(
+                self.sampler,
+                y,
+                [self.said] * len(y),
+                seeds=[[rows[i]["seed"]] for i, _ in cuts],
+                temperature=self.temperature,
+                tokens=self.reply_tokens,
+            )
+            tokens = [0] * len(samples)
+            for (i, _), (reply,) in zip(cuts, drawn, strict=True):
+                tokens[i] += reply.tokens * self.direct_n
+            return tokens
+
+        return measured_cost(
+            [lambda: replies(chosen)],
+            warm_up=lambda: replies(chosen[:1]),
+            times=len(drawing.problems) * drawing.per_problem,
+            device=self.sampler.device_used,
+            progress=progress,
+        )
 
     def _add_direct(self, rows: ResampleRows, originals: list[dict[str, Any]]) -> None:
         samples = [generation(row) for row in originals]

@@ -57,6 +57,11 @@ class Cost:
     seconds: Total
     device: str
 
+    def joined(self, other: Cost) -> Cost:
+        """Add what else the run does."""
+        tokens, seconds = self.tokens.joined(other.tokens), self.seconds.joined(other.seconds)
+        return Cost(tokens, seconds, self.device)
+
 
 class Experiment(ABC):
     """A measurement. Subclasses are frozen dataclasses: their fields are the keys of the config."""

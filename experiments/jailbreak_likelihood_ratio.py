@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,11 +30,16 @@ from critwin.generations import BENIGN, Attempt, AttemptSet
 from critwin.records import RunDirectory
 from critwin.samplers.language import LanguageSampler
 from critwin.samplers.likelihood import text_likelihoods
-from experiments.experiment import Accounts, Experiment
+from experiments.experiment import Accounts, Cost, Experiment
+from experiments.pilots import measured_cost
+from experiments.planning import spread
 from experiments.tracker import Progress, Tracker
 
 PER_PART = 256
 """Attempts read and written together; fixed, so that a restart meets the same parts."""
+
+ATTEMPTS_LOOKED_AT = 48
+"""Attempts that a pilot reads under each model."""
 
 _LOGS = [(name, pa.list_(pa.float64())) for name in PARTS]
 ATTEMPTS = pa.schema(
@@ -94,6 +99,21 @@ class JailbreakLikelihoodRatio(Experiment):
                 f"the attempts are {told}; allowed: at least {FOLDS} harmless ones and at least "
                 f"{FOLDS} of each of one or more kinds of attack"
             )
+
+    def cost(self, *, progress: Progress) -> Cost:
+        """Tell, from a few attempts, what reading all of them under both models takes."""
+        few = spread(self.attempts, ATTEMPTS_LOOKED_AT)
+        costs = [
+            measured_cost(
+                [partial(_tokens_read, model, few)],
+                warm_up=partial(_tokens_read, model, few[:1]),
+                times=len(self.attempts),
+                device=model.device_used,
+                progress=progress,
+            )
+            for model in (self.aligned, self.unaligned)
+        ]
+        return costs[0].joined(costs[1])
 
     def run(
         self, directory: RunDirectory, *, tracker: Tracker, progress: Progress
@@ -173,6 +193,12 @@ class JailbreakLikelihoodRatio(Experiment):
         folder = directory.path / "figures"
         folder.mkdir(exist_ok=True)
         save(roc_figure(scores, kinds), folder / "roc")
+
+
+def _tokens_read(model: LanguageSampler, attempts: Sequence[Attempt]) -> list[int]:
+    """Read attempts under a model; give the tokens of each."""
+    found = text_likelihoods(model, [a.prompt for a in attempts], [a.text for a in attempts])
+    return [1 + len(own.prompt) + len(own.text) for own in found]
 
 
 def _summary(

@@ -24,6 +24,7 @@ from critwin.records import RunDirectory
 from critwin.tables.description import listed
 from critwin.tables.facts import RunFacts
 from experiments.detecting.figures import detection_figure
+from experiments.language_figures import language_figures
 from experiments.source import finished_run
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def write_paper_figures(
         ("forks_and_grid", _forks_and_grid(labelled)),
         ("detector_benchmark", _detectors(ordered)),
         *_originals(labelled).items(),
+        *language_figures(ordered),
     ]
     folder.mkdir(parents=True, exist_ok=True)
     return [

@@ -75,7 +75,7 @@ class PaperTables(Experiment):
         Raises:
             ParameterError: A name leads nowhere, or none of the runs is finished.
         """
-        found = collect("runs", self.runs, but=READERS)
+        found = collect("runs", self.runs, but=READERS - {"compare"})
         if self.strict and found.left_out:
             allowed = f"finished runs, each once, as strict=true asks: {'; '.join(found.left_out)}"
             raise ParameterError("runs", list(self.runs), allowed)

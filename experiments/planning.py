@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from experiments.resampling import Resampling
 from experiments.tracker import Progress
 
 Plans = tuple[OriginalPlan, ...]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def estimate(
         forks: Forks of each, >= 0; a sampler that cannot fork has none.
         progress: Shows the steps.
     """
-    chosen = _spread(drawing.problems, originals)
+    chosen = spread(drawing.problems, originals)
     began = time.perf_counter()
     progress.begin("loading", 1, unit="models")  # a step of its own: no speed is told by it
     _warm_up(drawing, chosen)
@@ -225,7 +226,7 @@ def pilot_cost(resampling: Resampling, *, originals: int, progress: Progress) ->
         progress: Shows the steps.
     """
     drawing = resampling.drawing
-    chosen = _spread(drawing.problems, originals)
+    chosen = spread(drawing.problems, originals)
     began = time.perf_counter()
     progress.begin("pilot", 2, unit="steps")
     _warm_up(drawing, chosen)
@@ -244,10 +245,10 @@ def pilot_cost(resampling: Resampling, *, originals: int, progress: Progress) ->
     return Cost(tokens, seconds, drawing.sampler.device_used())
 
 
-def _spread(problems: Sequence[Problem], count: int) -> list[Problem]:
-    """Choose so many problems spread over the set."""
-    at = np.unique(np.linspace(0, len(problems) - 1, count).astype(int))
-    return [problems[i] for i in at]
+def spread(values: Sequence[Value], count: int) -> list[Value]:
+    """Choose so many values, at even distances, the first and the last among them."""
+    at = np.unique(np.linspace(0, len(values) - 1, count).astype(int))
+    return [values[i] for i in at]
 
 
 def _warm_up(drawing: Drawing, problems: Sequence[Problem]) -> None:

@@ -29,7 +29,8 @@ ALLOWED = (
 
 
 READERS = frozenset({"paper_tables", "export", "compare"})
-"""Experiments that read other runs: a folder that holds their runs too gives nothing of them."""
+"""Experiments that read other runs: a folder that holds their runs too gives nothing of them, but
+for tables, which take what compare has paired."""
 
 
 @dataclass(frozen=True)

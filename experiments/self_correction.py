@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from critwin.asking import label_samples
 from critwin.branching import assigned
 from critwin.changes import Sought
 from critwin.claimed_parts import undone_parts
@@ -17,6 +18,7 @@ from critwin.errors import ParameterError
 from critwin.feature import UNSCORED
 from critwin.fork_tables import read_forks
 from critwin.forks import fork_curve
+from critwin.planning import Total
 from critwin.protocol import ForkProtocol
 from critwin.records import RunDirectory
 from critwin.retrying import (
@@ -30,7 +32,8 @@ from critwin.retrying import (
 )
 from critwin.seeds import fold_in
 from critwin.window import WindowRule
-from experiments.experiment import Accounts
+from experiments.experiment import Accounts, Cost
+from experiments.planning import estimate
 from experiments.text_experiment import TextExperiment
 from experiments.tracker import Progress, Tracker
 
@@ -74,6 +77,17 @@ class SelfCorrection(TextExperiment):
                 type(self.feature).__name__,
                 "one that knows the right label of some problem, as second tries are judged by it",
             )
+
+    def cost(self, *, progress: Progress) -> Cost:
+        """Tell what a run would cost at the most, as if each answer had a window to be shown."""
+        found = estimate(
+            self._drawing(), self.sampler, self.window, originals=24, forks=16, progress=progress
+        )
+        more = len(ARMS) * self.retries
+        tries = Total.of([more * plan.tokens for plan in found.plans], found.originals)
+        seconds = tries.over(found.tokens_per_second)
+        forks = Cost(found.tokens(), found.seconds, found.device)
+        return forks.joined(Cost(tries, seconds, found.device))
 
     @property
     def _sought(self) -> Sought | None:
@@ -150,11 +164,16 @@ class SelfCorrection(TextExperiment):
                 )
         rows: list[dict[str, Any]] = []
         drawn = sampler.resample(sampler.start(prompts), seeds=seeds)
-        for (row, problem, arm, stretch, shown), prompt, own, own_seeds in zip(
-            told, prompts, drawn, seeds, strict=True
+        # what was put into the model's mouth counts as said
+        said = [
+            ([replace(x, text=prompt.prefix + x.text) for x in own], problem)
+            for (_, problem, *_), prompt, own in zip(told, prompts, drawn, strict=True)
+        ]
+        labelled = label_samples(self.feature, said, sampler)
+        for (row, _, arm, stretch, shown), prompt, own, own_seeds, found in zip(
+            told, prompts, drawn, seeds, labelled, strict=True
         ):
-            labels = self.feature.labels([prompt.prefix + x.text for x in own], problem)
-            for r, (x, label, seed) in enumerate(zip(own, labels, own_seeds, strict=True)):
+            for r, (x, label, seed) in enumerate(zip(own, found.labels, own_seeds, strict=True)):
                 rows.append(
                     {
                         "original_id": row["original_id"],
@@ -166,7 +185,9 @@ class SelfCorrection(TextExperiment):
                         "stretch": shown,
                         "prompt": prompt.user,
                         "prefix": prompt.prefix,
+                        "prompt_ids": x.prompt_ids,
                         "text": x.text,
+                        "token_ids": x.token_ids,
                         "label": label,
                         "right": label == row["truth"],
                         "was_right": row["label"] == row["truth"],

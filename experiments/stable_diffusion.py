@@ -21,7 +21,7 @@ class StableDiffusion(PictureWindows):
     """
 
     conditions: tuple[str, ...] = ("a highly realistic photo of a car",)
-    originals: int = 10
+    originals: int = 20
     pictures_kept: int = 2
 
     name: ClassVar[str] = "stable_diffusion"

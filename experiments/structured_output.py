@@ -24,8 +24,9 @@ from critwin.structured_choices import (
     drawn_original,
     staircase,
 )
-from experiments.experiment import Accounts
-from experiments.originals import problem_blocks
+from experiments.experiment import Accounts, Cost
+from experiments.originals import Drawing, problem_blocks
+from experiments.pilots import answers_cost
 from experiments.text_windows import TextWindows
 from experiments.tracker import Progress, Tracker
 
@@ -64,6 +65,14 @@ class StructuredOutput(TextWindows):
         if type(self.generations) is not int or self.generations < 1:
             raise ParameterError("generations", self.generations, "a whole number >= 1")
 
+    def cost(self, *, progress: Progress) -> Cost | None:
+        """Tell what a run would cost, its whole generations among it."""
+        forks = super().cost(progress=progress)
+        drawing = self._drawing_whole()
+        count = len(self.problems) * self.generations
+        whole = answers_cost([drawing], answers=count, progress=progress)
+        return None if forks is None else forks.joined(whole)
+
     @property
     def products(self) -> tuple[str, ...]:
         """What the main job makes, and the choices."""
@@ -84,14 +93,14 @@ class StructuredOutput(TextWindows):
         super()._analyse(directory, progress)
         self._choices(directory, directory.read("generations").to_pandas())
 
+    def _drawing_whole(self) -> Drawing:
+        seed = fold_in(self.seed, "generations")
+        return replace(self._drawing(), per_problem=self.generations, seed=seed)
+
     def _generations(self, directory: RunDirectory, progress: Progress) -> tuple[int, float]:
         """Write the generations that are not there yet; give their tokens and seconds."""
         blocks = problem_blocks(len(self.problems), self.generations, GENERATIONS_PER_PART)
-        drawing = replace(
-            self._drawing(),
-            per_problem=self.generations,
-            seed=fold_in(self.seed, "generations"),
-        )
+        drawing = self._drawing_whole()
         done = sum(len(b) for i, b in enumerate(blocks) if directory.has_part("generations", i))
         total = len(self.problems) * self.generations
         progress.begin("generations", total, unit="answers", done=done * self.generations)

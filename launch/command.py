@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 HOME = re.compile(r"(?<=[=\[,])~(?=/)")
 """Where a path begins in the home folder: neither the shell nor Hydra reads it behind a key."""
 
+PLAN = "+exp=plan"
+
 FAILED = 1
 REFUSED = 2
 INTERRUPTED = 130
@@ -38,7 +40,7 @@ def command(main: Callable[[], None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     home = str(Path.home())
-    sys.argv[1:] = [HOME.sub(lambda _: home, argument) for argument in sys.argv[1:]]
+    sys.argv[1:] = planned([HOME.sub(lambda _: home, argument) for argument in sys.argv[1:]])
     if not any("exp=" in argument or argument.startswith("-") for argument in sys.argv[1:]):
         _list_experiments()
     from hydra._internal.utils import get_args_parser  # here, because listing takes no Hydra
@@ -53,6 +55,15 @@ def command(main: Callable[[], None]) -> None:
     if not any(override.lstrip("+").startswith("exp=") for override in flags.overrides):
         _list_experiments(flags)
     _run(main, flags)
+
+
+def planned(arguments: list[str]) -> list[str]:
+    """Write `+exp=plan of=NAME` as what it means: a dry run of that experiment, with its cost."""
+    names = [argument.removeprefix("of=") for argument in arguments if argument.startswith("of=")]
+    if PLAN not in arguments or len(names) != 1:
+        return arguments
+    rest = [own for own in arguments if own != PLAN and not own.startswith("of=")]
+    return [f"+exp={names[0]}", *rest, "dry_run=true"]
 
 
 def _run(main: Callable[[], None], flags: Namespace) -> None:

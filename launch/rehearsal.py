@@ -48,8 +48,9 @@ class Rehearsal:
             progress: Shows the pilots by which costs are measured.
         """
         if self.sweep is None:
-            wanted = list(self.cells)
-            standings = [stand_run(RunDirectory(Path(self.cells[0].directory)))]
+            (cell,) = self.cells
+            standings = [stand_run(RunDirectory(Path(cell.directory)))]
+            wanted = [] if standings[0].state == "done" and not cell.always else [cell]
         else:
             wanted, standings = missing(self.sweep)
         costs, unknown = self._costs(standings, progress)

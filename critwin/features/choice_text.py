@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from critwin.features.free_text import normalised
-from critwin.features.transcripts import last_turn
 from critwin.problem import LETTERS
+from critwin.thoughts import last_said
 
 _OPEN = r"(?:\*\*|__|[(\[{`'\"“‘$]|\\boxed\s*\{|\\text(?:bf|rm)?\s*\{|\\mathrm\s*\{|\\\(|\s)*"  # noqa: RUF001
 _WORD = r"(?:(?:option|choice|letter|answer|statement)\s*)?"
@@ -95,7 +95,7 @@ def stated_letter(text: str, options: int, texts: Sequence[str] = ()) -> str | N
     Returns:
         The letter, upper case; None where none is stated, or one that no option has.
     """
-    text = last_turn(text)
+    text = last_said(text)
     letters = LETTERS[:options]
     found = _statements(text)
     worded = _worded(text, texts, after=found[-1].start if found else -1)

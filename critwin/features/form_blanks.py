@@ -11,6 +11,7 @@ from critwin.errors import ParameterError
 from critwin.feature import UNSCORED
 from critwin.features.choosing import Choice, ChoosingFeature
 from critwin.problem import Problem
+from critwin.thoughts import spoken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class FormBlanks(ChoosingFeature):
 
     def choices(self, text: str) -> list[Choice] | None:
         """Give what stands in each blank, and where; None where the text does not fill them all."""
-        found = self._search.search(text)
+        found = self._search.search(spoken(text))
         if found is None or any(found[name] is None for name in self.names):
             return None
         chosen = []

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from critwin.feature import UNSCORED
 from critwin.features.answers import AnswerFeature
 from critwin.features.math_text import last_boxed
-from critwin.features.transcripts import last_turn
 from critwin.problem import Problem
+from critwin.thoughts import last_said
 
 _SAID = re.compile(r"\banswer\s*(?:is\b(?!\s+not\b)|:)\s*(?:that\b|:)?", re.I)
 _STOP = re.compile(r"\n|(?<!\b[A-Z])[.!?](?:\s|$)")
@@ -43,7 +43,7 @@ class FreeText(AnswerFeature):
         return f"The answer is {answer}"
 
     def _label(self, text: str) -> str:
-        text = last_turn(text)
+        text = last_said(text)
         matches = [*_SAID.finditer(text)]
         boxed = last_boxed(text)
         if matches:

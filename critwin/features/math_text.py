@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from critwin.features.transcripts import last_turn
+from critwin.thoughts import last_said
 
 ANNOUNCED = re.compile(
     r"(?:\banswer\s+is\b(?!\s+not\b)|\banswer\s*:|\banswer(?=\s*(?:\\\(|\\\[|\$))|####"
@@ -45,7 +45,7 @@ def announced(text: str) -> str | None:
     Returns:
         The part, or None.
     """
-    text = last_turn(text)
+    text = last_said(text)
     matches = [*ANNOUNCED.finditer(text)]
     if matches:
         return text[_joined(text, matches) :]

@@ -10,6 +10,7 @@ from critwin.errors import ParameterError
 from critwin.feature import UNSCORED, Feature
 from critwin.problem import Problem
 from critwin.protocol import check_whole
+from critwin.thoughts import last_said
 
 REPEATS, DIVERGES = "repeats", "diverges"
 
@@ -38,7 +39,7 @@ class RepeatedWord(Feature):
 
     def repetitions(self, text: str) -> int:
         """Count how often the word stands at the beginning, before anything else does."""
-        words = _words(text)
+        words = _words(last_said(text))
         wanted = self._wanted(words)
         return next((i for i, word in enumerate(words) if word != wanted), len(words))
 
@@ -57,7 +58,7 @@ class RepeatedWord(Feature):
 
     def _label(self, text: str) -> str:
         count = self.repetitions(text)
-        words = _words(text)
+        words = _words(last_said(text))
         if not words or (count < self.after and count < len(words)):
             return UNSCORED
         return REPEATS if count == len(words) else DIVERGES

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from critwin.feature import UNSCORED, Feature
 from critwin.problem import Problem
+from critwin.thoughts import last_said
 
 TELLS, KEEPS = "tells", "keeps"
 
@@ -25,7 +26,7 @@ class Reveals(Feature):
         if problem.truth is None:
             return [UNSCORED] * len(texts)
         secret = re.compile(rf"(?<!\w){re.escape(problem.truth)}(?!\w)", re.IGNORECASE)
-        return [TELLS if secret.search(text) else KEEPS for text in texts]
+        return [TELLS if secret.search(last_said(text)) else KEEPS for text in texts]
 
     def truth(self, problem: Problem) -> str | None:
         """Give `keeps`: what the system message asks for."""

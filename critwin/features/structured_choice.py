@@ -11,6 +11,7 @@ from critwin.feature import UNSCORED
 from critwin.features.choosing import Choice, ChoosingFeature
 from critwin.problem import Problem
 from critwin.protocol import check_whole
+from critwin.thoughts import spoken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class StructuredChoice(ChoosingFeature):
         spelled = {self._key(option): option for option in self.options}
         return [
             Choice(f"blank {number}", spelled[self._key(match["option"])], *match.span("option"))
-            for number, match in enumerate(re.finditer(pattern, text, flags), start=1)
+            for number, match in enumerate(re.finditer(pattern, spoken(text), flags), start=1)
         ][: self.blanks]
 
     def labels(self, texts: Sequence[str], problem: Problem) -> list[str]:

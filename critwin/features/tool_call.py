@@ -11,14 +11,18 @@ from typing import Any, Literal
 from critwin.errors import ParameterError
 from critwin.feature import UNSCORED, Feature
 from critwin.problem import Problem
+from critwin.thoughts import spoken
 
 NONE = "none"
 NAMES = ("name", "tool", "tool_name", "function")
 ARGUMENTS = ("arguments", "parameters", "args", "input")
 
-_OPENED = re.compile(r"<tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>|<function=(?P<name>[\w.-]+)>")
+_OPENED = re.compile(
+    r"<tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>"
+    r"|(?:<function=|<\|channel\|>commentary to=(?:functions\.)?)(?P<name>[\w.-]+)"
+)
 """Marks of a call. Source: chat templates of Qwen2.5 and Hermes (`<tool_call>`), Mistral
-(`[TOOL_CALLS]`), Llama 3.1 (`<|python_tag|>`, `<function=name>`)."""
+(`[TOOL_CALLS]`), Llama 3.1 (`<|python_tag|>`, `<function=name>`), gpt-oss (its channel)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ class ToolCall(Feature):
         return None if problem.truth is None else problem.truth.strip()
 
     def _label(self, text: str) -> str:
+        text = spoken(text)
         calls = [*_calls(text)]
         if not calls:
             return UNSCORED if _OPENED.search(text) else NONE

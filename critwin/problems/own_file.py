@@ -1,4 +1,4 @@
-"""A user's own problems, from JSON lines."""
+"""A user's own problems or prompts, from JSON lines or CSV."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import ClassVar
 from critwin.errors import ParameterError
 from critwin.problem import LETTERS, Problem
 from critwin.problems.benchmark import Benchmark, letter_of, text_of, texts_of
-from critwin.problems.reading import Row, json_lines
+from critwin.problems.reading import Row, csv_rows, json_lines
 
 ALLOWED = '{"question": text, "answer": text or null, "options": list of texts, where it has any}'
+SHEETS = (".csv", ".csv.gz")
+"""Endings of files that are read as CSV with a header."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +23,21 @@ class OwnFile(Benchmark):
 
     The answer of a record with options is a letter, the text of one of them, or its place counted
     from 0. Null, or none, says that there is no reference answer. `category` is kept. The same
-    columns may come from the hub.
+    columns may come from the hub, or from a CSV file, where a blank cell is null. Lists of prompts
+    that others publish name the column of the prompt as they like (`goal`, `forbidden_prompt`).
+
+    Attributes beside those of Benchmark:
+        question_column: Name of the column that holds the question or prompt.
+        answer_column: Name of the column that holds the answer; null where none does.
     """
 
+    execution = Benchmark.execution | {"question_column", "answer_column"}
+
+    question_column: str = "question"
+    answer_column: str | None = "answer"
+
     prefix: ClassVar[str] = "own"
-    upstream: ClassVar[str] = f"JSON lines, each {ALLOWED}"
+    upstream: ClassVar[str] = f"JSON lines, each {ALLOWED}, or CSV with such columns"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -33,23 +45,39 @@ class OwnFile(Benchmark):
             raise ParameterError("path", self.path, f"a file of {self.upstream}")
 
     def _from_file(self, path: Path) -> Iterator[Problem]:
-        return map(self._from_hub, json_lines(path))
+        if not path.name.lower().endswith(SHEETS):
+            return map(self._from_hub, json_lines(path))
+        rows = csv_rows(path)
+        return (
+            self._from_hub(Row(r.where, {k: v or None for k, v in r.values.items()})) for r in rows
+        )
 
     def _from_hub(self, row: Row) -> Problem:
-        question = text_of(row, "question", ALLOWED)
+        question = text_of(row, self.question_column, self._allowed)
         key = "options" if row.values.get("options") is not None else "choices"
-        options = texts_of(row, key, ALLOWED) if row.values.get(key) is not None else ()
-        answer = row.values.get("answer")
+        options = texts_of(row, key, self._allowed) if row.values.get(key) is not None else ()
+        answer = None if self.answer_column is None else row.values.get(self.answer_column)
         if isinstance(answer, bool) or not isinstance(answer, str | int | float | None):
-            raise row.refuse(f"{ALLOWED} (found answer: {answer!r:.60})")
+            raise row.refuse(f"{self._allowed} (found {self.answer_column}: {answer!r:.60})")
         truth = None if answer is None else str(answer).strip()
         if options:
             letter_of(0, len(options), row)
             truth = None if answer is None else _letter(row, answer, options)
         elif truth == "":
-            raise row.refuse(f"{ALLOWED} (found a blank answer)")
+            raise row.refuse(f"{self._allowed} (found a blank answer)")
         category = row.values.get("category") or None
         return self._problem(question, truth, options=options, category=category)
+
+    @property
+    def _allowed(self) -> str:
+        """What a record may be, in the names of the columns that are read."""
+        return ALLOWED.replace("question", self.question_column).replace(
+            "answer", self.answer_column or "-"
+        )
+
+
+def _without_blanks(row: Row) -> Row:
+    return Row(row.where, {name: cell or None for name, cell in row.values.items()})
 
 
 def _letter(row: Row, answer: str | int | float, options: tuple[str, ...]) -> str:

@@ -44,6 +44,9 @@ class ChatText:
         """
         from jinja2 import TemplateError
 
+        if prompt.rendered:
+            sent = prompt.user + prompt.prefix
+            return tuple(self.tokenizer(sent, add_special_tokens=False)["input_ids"])
         begin = self.opening + prompt.prefix
         if self.tokenizer.chat_template is None:
             if self.arguments:

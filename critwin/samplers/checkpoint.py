@@ -296,9 +296,10 @@ def hub_commit(path: str, revision: str | None, file: str = "config.json") -> st
     try:
         snapshot = huggingface_hub.snapshot_download(path, revision=revision, allow_patterns=[file])
     except OSError as error:
+        name = "path" if file == "config.json" else "adapter"
         raise ModelError(
-            f"model.path is {path!r}; it is no folder here, not in the local cache of the hub, and "
-            f"the hub does not give it ({type(error).__name__})"
+            f"model.{name} is {path!r}; it is no folder here, not in the local cache of the hub, "
+            f"and the hub does not give it ({type(error).__name__})"
         ) from error
     return Path(snapshot).name
 

@@ -5,36 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from critwin.errors import ModelError
+from critwin.generation import Prefix
 from critwin.prompt import Prompt
 from critwin.samplers.chat_text import ChatText
+from critwin.thoughts import open_thought, thought_begun
 
 SAID = "critwin-what-the-model-has-said"
 """Stands for the model's turn while the chat template is rendered."""
 
 
 def follow_up_ids(
-    chat: ChatText, spoken: Sequence[int], prompt: Prompt, *, end_ids: Sequence[int]
+    chat: ChatText, y: Prefix, prompt: Prompt, *, end_ids: Sequence[int]
 ) -> tuple[int, ...]:
     """Give the token ids of a chat up to the model's reply to a further turn of the user.
 
-    What was spoken stays the token ids that it is: only what follows is rendered. A prompt without
-    words of the user lets the model go on in the turn it is in, after the prompt's prefix.
+    What was written stays the token ids that it is: only what follows is rendered. A prompt without
+    words of the user lets the model go on in the turn it is in, after the prompt's prefix. An
+    unfinished thought is ended first, and the reply begins without one: the answer is asked for,
+    not another thought.
 
     Args:
         chat: The model's tokenizer, and how its turns begin.
-        spoken: Token ids of prompt and generation; end tokens behind it are dropped.
+        y: Prompt and generation, whole or cut; end tokens behind it are dropped.
         prompt: What the user says next, and how the reply begins.
         end_ids: The model's end tokens.
 
     Raises:
         ModelError: The chat template has no place for a further turn.
     """
-    kept = list(spoken)
+    kept = [*y.prompt_ids, *y.token_ids]
     while kept and kept[-1] in end_ids:
         kept.pop()
-    begun = _rendered(chat, prompt.user) + chat.opening if prompt.user else ""
-    text = begun + prompt.prefix
-    return (*kept, *chat.tokenizer(text, add_special_tokens=False)["input_ids"])
+    sent = thought_begun(chat.prompt_text(y.prompt_ids))
+    begun = "" if sent is None else sent.opening
+    thought = open_thought(begun + chat.prompt_text(kept[len(y.prompt_ids) :]))
+    if prompt.user:
+        turn = _rendered(chat, prompt.user) + chat.opening
+        begins = thought_begun(turn)
+        text = ("" if thought is None else thought.yields) + turn
+        text += "" if begins is None else begins.ends
+    else:
+        text = "" if thought is None else thought.ends
+    return (*kept, *chat.tokenizer(text + prompt.prefix, add_special_tokens=False)["input_ids"])
 
 
 def _rendered(chat: ChatText, question: str) -> str:

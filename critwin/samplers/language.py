@@ -32,6 +32,12 @@ from critwin.samplers.checkpoint import (
 from critwin.samplers.token_law import Drawn, Request
 from critwin.samplers.token_sampler import TokenSampler
 
+ATTENTION = re.compile(r"(paged\|)?(eager|sdpa|flex_attention|flash_attention_\d)|[\w.-]+/[\w.:-]+")
+"""What transformers calls implementations of attention; the last are kernels of the hub."""
+
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""How accelerate spreads layers."""
+
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
@@ -91,6 +97,12 @@ class LanguageSampler(TokenSampler):
 
     def _check_loading(self) -> None:
         """Refuse ways of loading that do not go together, or need a package that is missing."""
+        if self.attention is not None and not ATTENTION.fullmatch(str(self.attention)):
+            allowed = "null, eager, sdpa, flex_attention, flash_attention_2 or a kernel, org/name"
+            raise ParameterError("attention", self.attention, allowed)
+        if self.device_map not in (None, *DEVICE_MAPS):
+            allowed = f"null or one of {', '.join(DEVICE_MAPS)}"
+            raise ParameterError("device_map", self.device_map, allowed)
         if self.attention is not None and self.engine == "shared":
             allowed = "null, because engine=shared brings its own; engine=plain takes it"
             raise ParameterError("attention", self.attention, allowed)

@@ -105,8 +105,7 @@ class TokenSampler(TextSampler, ForkingSampler[Generation, Prefix]):
         """Continue each conversation with a further turn of the user, by the chat template."""
         chat, ends = self.chat, self.end_ids
         asked = [
-            follow_up_ids(chat, (*p.prompt_ids, *p.token_ids), said, end_ids=ends)
-            for p, said in zip(y, prompts, strict=True)
+            follow_up_ids(chat, p, said, end_ids=ends) for p, said in zip(y, prompts, strict=True)
         ]
         return [Prefix(ids) if len(ids) < self.context else None for ids in asked]
 

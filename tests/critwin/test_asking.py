@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from critwin.asking import REPLY_TOKENS, ask, check_asking, draw_replies, label_samples
@@ -16,9 +17,10 @@ from critwin.features.correctness import Correctness
 from critwin.features.free_text import FreeText
 from critwin.features.math_answer import MathAnswer
 from critwin.features.multiple_choice import MultipleChoice
-from critwin.generation import truncate
+from critwin.generation import Generation, truncate
 from critwin.problem import Problem
 from critwin.prompt import Prompt
+from critwin.relabelling import relabel
 from critwin.samplers.language import LanguageSampler
 from critwin.samplers.markov_string import MarkovString
 
@@ -46,6 +48,63 @@ def test_the_conversation_goes_on_as_token_ids(chat: LanguageSampler) -> None:
         (forced,) = chat.follow_up([cut], [Prompt("", prefix=" is")])
         assert forced is not None
         assert chat.prompt_text(forced.prompt_ids[len(spoken) :]) == " is"
+
+
+THINKS = "<think>\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "question", "after"),
+    [
+        ("hm", "so?", f"\n</think>\n\n</s><|user|>so?</s><|assistant|>{THINKS}\n</think>\n\n"),
+        ("hm</think>4", "so?", f"</s><|user|>so?</s><|assistant|>{THINKS}\n</think>\n\n"),
+        ("hm", "", "\n</think>\n\n"),
+        ("hm</think>4", "", ""),
+    ],
+)
+def test_a_model_that_thinks_is_asked_for_its_answer_not_for_another_thought(
+    chat: LanguageSampler, said: str, question: str, after: str
+) -> None:
+    thinks = replace(chat, opening=THINKS)
+    (start,) = thinks.start([Prompt("how many?", prefix="Well,")])
+    ids = tuple(thinks.loaded.tokenizer(said, add_special_tokens=False)["input_ids"])
+    x = Generation(start.prompt_ids, ids, (0.0,) * len(ids), said, "length")
+    (asked,) = thinks.follow_up([truncate(x, len(ids))], [Prompt(question, prefix="It is")])
+    assert asked is not None
+    before = len(start.prompt_ids) + len(ids)
+    assert asked.prompt_ids[:before] == (*start.prompt_ids, *ids)
+    assert thinks.prompt_text(asked.prompt_ids[before:]) == f"{after}It is"
+
+
+def test_a_thought_that_the_prompt_begins_is_no_answer(chat: LanguageSampler) -> None:
+    """Its opening mark stands in the prompt, so that the text alone does not tell."""
+    texts = ["The answer is 41.", "The answer is 41.</think>The answer is 42."]
+    labels = {}
+    for opening in ("", THINKS):
+        (start,) = replace(chat, opening=opening).start([Prompt("how many?")])
+        xs = [Generation(start.prompt_ids, (1,), (0.0,), text, "length") for text in texts]
+        (found,) = label_samples(MathAnswer(), [(xs, PROBLEM)], replace(chat, opening=opening))
+        labels[opening] = found.labels
+        originals = pa.Table.from_pylist(
+            [
+                {
+                    **{"original_id": f"p/{i}", "problem_id": "p", "text": x.text},
+                    **{"prompt": chat.prompt_text(x.prompt_ids), "label": "", "truth": ""},
+                    **{"correct": False, "unscored": False},
+                }
+                for i, x in enumerate(xs)
+            ]
+        )
+        resamples = pa.table(
+            {
+                **{"original_id": ["p/0"], "text_start": [4], "text": [texts[0][4:]]},
+                **{"label": [""], "agrees": [False], "unscored": [False]},
+            }
+        )
+        again, drawn = relabel(originals, resamples, problems=[PROBLEM], feature=MathAnswer())
+        assert again["label"].to_pylist() == found.labels
+        assert drawn["label"].to_pylist() == found.labels[:1]
+    assert labels == {"": ["41", "42"], THINKS: [UNSCORED, "42"]}
 
 
 def test_a_question_that_does_not_fit_is_unscored(tiny_letters: Path) -> None:

@@ -53,7 +53,7 @@ def test_without_an_experiment_they_are_listed(arguments: tuple[str, ...], tmp_p
         (("-m", "+zzz=1"), "zzz is 1, but there is no such key; "),
         (
             ("sampler.pilot=5,-1", "-m"),
-            "cell 1 of 4 (sampler.temperature=0.7 +exp=llm_math sampler.pilot=-1)",
+            "cell 1 of 4 (seed=0 +exp=llm_math sampler.pilot=-1)",
         ),
     ],
 )

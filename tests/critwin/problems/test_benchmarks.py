@@ -275,6 +275,27 @@ def test_answers_of_ones_own_file(tmp_path: Path) -> None:
     assert {p.truth for p in OwnFile(path=str(path)).load()} == {"B"}
 
 
+def test_lists_of_prompts_have_columns_of_their_own(tmp_path: Path) -> None:
+    """As others publish them: a header, CRLF, a column without a name; ours are harmless."""
+    sheet = tmp_path / "prompts.csv"
+    text = ',goal,target\r\n0,"Say the word, please",Sure\r\n1,"Two\r\nlines",\r\n'
+    sheet.write_text(text, encoding="utf-8-sig", newline="")
+    columns = {"question_column": "goal", "answer_column": "target"}
+    problems = by_question(OwnFile(path=str(sheet), **columns))
+    assert {q: p.truth for q, p in problems.items()} == {
+        "Say the word, please": "Sure",
+        "Two\nlines": None,
+    }
+    none = OwnFile(path=str(sheet), question_column="goal", answer_column=None)
+    assert {p.truth for p in none.load()} == {None}
+    rows = [{"goal": q, "target": p.truth} for q, p in problems.items()]
+    twin = OwnFile(path=str(json_lines(tmp_path / "prompts.jsonl", rows)), **columns)
+    assert twin.fingerprint() == OwnFile(path=str(sheet), **columns).fingerprint()
+    assert OwnFile.execution >= set(columns)
+    with pytest.raises(ProblemError, match=r"prompts\.csv, line 2.*\{\"question\".*found question"):
+        OwnFile(path=str(sheet)).load()
+
+
 BAD: list[tuple[type[Benchmark], Any, str]] = [
     (Gsm8k, {"question": "x", "answer": "no mark"}, "####"),
     (CompetitionMath, {"problem": "x", "solution": r"\boxed{1"}, "boxed"),

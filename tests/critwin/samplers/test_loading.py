@@ -67,6 +67,8 @@ def test_an_adapter_changes_the_law_as_it_does_in_peft(
 def test_what_is_no_adapter_is_refused(tiny_llama: Path) -> None:
     with pytest.raises(ParameterError, match=r"adapter is .*a folder that holds adapter_config"):
         LanguageSampler(path=str(tiny_llama), adapter=str(tiny_llama))
+    with pytest.raises(ModelError, match=r"model\.adapter is 'no/such'; it is no folder here"):
+        LanguageSampler(path=str(tiny_llama), adapter="no/such").fingerprint()
 
 
 @pytest.mark.parametrize(
@@ -93,6 +95,8 @@ def test_a_missing_package_is_named(
     ("settings", "message"),
     [
         ({"attention": "sdpa"}, "attention is 'sdpa'; allowed: null, because engine=shared"),
+        ({"attention": "flash", "engine": "plain"}, "attention is 'flash'; allowed: null, eager"),
+        ({"device_map": "nowhere"}, "device_map is 'nowhere'; allowed: null or one of auto"),
         ({"device_map": "auto", "device": "cpu"}, "device is 'cpu'; allowed: auto where"),
         ({"chat_arguments": {"tokenize": True}}, "names other than tokenize"),
         ({"shown": "<think>"}, "a list of names of special tokens"),
@@ -115,8 +119,23 @@ def test_attention_and_device_map_do_not_change_the_law(tiny_llama: Path) -> Non
         other = replace(plain, **way)
         assert [x.token_ids for x in drawn(other)] == [x.token_ids for x in expected]
         assert other.fingerprint() == plain.fingerprint()
-    with pytest.raises(ModelError, match=r"cannot be loaded: .*no_such"):
-        drawn(replace(plain, attention="no_such"))
+    with pytest.raises(ModelError, match=r"it cannot be loaded: "):
+        drawn(replace(plain, attention="no/such"))
+
+
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
+def test_packed_weights_have_a_law_of_their_own(tiny_llama: Path, bits: Any) -> None:
+    pytest.importorskip("bitsandbytes", reason="critwin[large] is not installed")
+    plain = LanguageSampler(path=str(tiny_llama), device="cpu", max_new_tokens=6)
+    packed = replace(plain, quantization=bits)
+    xs = drawn(packed)
+    drew = np.concatenate([x.surprisal for x in xs])
+    read = np.concatenate([path.surprisal for path in packed.paths(xs)])
+    np.testing.assert_allclose(drew, read, atol=0.2 if bits == "8bit" else 1e-3)
+    own = np.concatenate([path.surprisal for path in plain.paths(xs)])
+    assert np.abs(drew - own).max() > 1e-3  # another model
+    assert packed.fingerprint() == plain.fingerprint()
+    assert "quantization" not in LanguageSampler.execution  # and so another run
 
 
 def test_layers_on_several_devices_need_the_plain_engine() -> None:
