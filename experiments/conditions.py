@@ -19,7 +19,8 @@ from critwin.prompt import PromptTemplate
 from critwin.protocol import Sampling
 from critwin.records import RunDirectory
 from critwin.seeds import fold_in
-from experiments.experiment import Accounts, Cost
+from experiments.estimates import Cost
+from experiments.experiment import Accounts
 from experiments.originals import Drawing, problem_blocks
 from experiments.pilots import answers_cost
 from experiments.planning import spread

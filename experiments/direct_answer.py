@@ -16,7 +16,7 @@ from critwin.protocol import Grid, check_number, check_whole
 from critwin.records import RunDirectory
 from critwin.report import write_report
 from experiments.direct_resampling import DirectResampling
-from experiments.experiment import Cost
+from experiments.estimates import Cost
 from experiments.resampling import Resampling
 from experiments.text_windows import TextWindows
 from experiments.tracker import Progress

@@ -13,7 +13,7 @@ from critwin.generation import truncate
 from critwin.problem import Problem
 from critwin.prompt import Prompt
 from critwin.seeds import fold_in
-from experiments.experiment import Cost
+from experiments.estimates import Cost
 from experiments.grid_resampling import GridResampling
 from experiments.originals import generation
 from experiments.pilots import PROBLEMS, measured_cost

@@ -20,8 +20,7 @@ from experiments.noted_progress import NotedProgress
 from experiments.tracker import Progress, Tracker
 
 if TYPE_CHECKING:
-    from critwin.planning import Total
-    from experiments.planning import Estimate
+    from experiments.estimates import Cost, Estimate
 
 
 PAGE = "report.html"
@@ -41,26 +40,6 @@ class Accounts:
     tokens_generated: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run is expected to cost, as a pilot of seconds lets expect.
-
-    Attributes:
-        tokens: That it generates, its originals among them.
-        seconds: That it takes, loading among them.
-        device: What computed the pilot.
-    """
-
-    tokens: Total
-    seconds: Total
-    device: str
-
-    def joined(self, other: Cost) -> Cost:
-        """Add what else the run does."""
-        tokens, seconds = self.tokens.joined(other.tokens), self.seconds.joined(other.seconds)
-        return Cost(tokens, seconds, self.device)
 
 
 class Experiment(ABC):

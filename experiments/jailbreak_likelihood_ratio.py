@@ -30,7 +30,8 @@ from critwin.generations import BENIGN, Attempt, AttemptSet
 from critwin.records import RunDirectory
 from critwin.samplers.language import LanguageSampler
 from critwin.samplers.likelihood import text_likelihoods
-from experiments.experiment import Accounts, Cost, Experiment
+from experiments.estimates import Cost
+from experiments.experiment import Accounts, Experiment
 from experiments.pilots import measured_cost
 from experiments.planning import spread
 from experiments.tracker import Progress, Tracker

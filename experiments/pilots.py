@@ -9,7 +9,7 @@ from functools import partial
 
 from critwin.planning import Total
 from critwin.problem import Problem
-from experiments.experiment import Cost
+from experiments.estimates import Cost
 from experiments.originals import Drawing
 from experiments.planning import spread
 from experiments.tracker import Progress

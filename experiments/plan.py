@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from critwin.errors import ParameterError
 from critwin.planning import Total
 from critwin.records import RunDirectory
+from experiments.estimates import Estimate
 from experiments.experiment import Accounts
 from experiments.llm_math import LlmMath
-from experiments.planning import Estimate
 from experiments.tracker import Progress, Tracker
 
 

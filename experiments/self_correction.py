@@ -32,7 +32,8 @@ from critwin.retrying import (
 )
 from critwin.seeds import fold_in
 from critwin.window import WindowRule
-from experiments.experiment import Accounts, Cost
+from experiments.estimates import Cost
+from experiments.experiment import Accounts
 from experiments.planning import estimate
 from experiments.text_experiment import TextExperiment
 from experiments.tracker import Progress, Tracker

@@ -24,7 +24,8 @@ from critwin.structured_choices import (
     drawn_original,
     staircase,
 )
-from experiments.experiment import Accounts, Cost
+from experiments.estimates import Cost
+from experiments.experiment import Accounts
 from experiments.originals import Drawing, problem_blocks
 from experiments.pilots import answers_cost
 from experiments.text_windows import TextWindows

@@ -9,8 +9,9 @@ from critwin.protocol import Protocol
 from critwin.records import RunDirectory
 from critwin.window import WindowRule
 from experiments.analysis import analyse, products
+from experiments.estimates import Estimate
 from experiments.experiment import Accounts
-from experiments.planning import Estimate, estimate
+from experiments.planning import estimate
 from experiments.text_experiment import TextExperiment
 from experiments.tracker import Progress, Tracker
 

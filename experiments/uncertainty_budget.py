@@ -13,7 +13,7 @@ from critwin.fork_folds import FoldedForks
 from critwin.problems.arithmetic import ArithmeticProblems
 from critwin.problems.arithmetic_budget import student_budget
 from critwin.records import RunDirectory
-from experiments.experiment import Cost
+from experiments.estimates import Cost
 from experiments.planning import pilot_cost
 from experiments.text_experiment import TextExperiment
 from experiments.tracker import Progress

@@ -15,7 +15,8 @@ from pathlib import Path
 from critwin.errors import CritwinError, RecordsError
 from critwin.identity import identity
 from critwin.planning import Total
-from experiments.experiment import Cost, Experiment
+from experiments.estimates import Cost
+from experiments.experiment import Experiment
 from experiments.tracker import Progress, Silent
 from launch.build import LAUNCHER_KEYS, Job, first_line
 from launch.clusters import visible_gpus

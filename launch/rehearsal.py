@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from critwin.records import RunDirectory
-from experiments.experiment import Cost
+from experiments.estimates import Cost
 from experiments.tracker import Progress
 from launch.build import Job
 from launch.costs import costs_of

@@ -16,7 +16,7 @@ from critwin.errors import CritwinError, ParameterError
 from critwin.lease import machine
 from critwin.planning import Total
 from critwin.records import RunDirectory
-from experiments.experiment import Cost
+from experiments.estimates import Cost
 from experiments.noted_progress import NotedProgress
 from experiments.tracker import Silent
 from launch import queue
