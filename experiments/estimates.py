@@ -80,6 +80,11 @@ class Estimate:
         return self.tokens().over(self.tokens_per_second).plus(self.seconds_before)
 
     @property
+    def cost(self) -> Cost:
+        """What the run costs."""
+        return Cost(self.tokens(), self.seconds, self.device)
+
+    @property
     def cheaper(self) -> str | None:
         """The protocol that needs fewer tokens in most originals; None without a choice."""
         if not self.paths_known:

@@ -118,7 +118,7 @@ class Experiment(ABC):
             progress: Shows the steps.
         """
         found = self.estimate(originals=24, forks=16, progress=progress)
-        return None if found is None else Cost(found.tokens(), found.seconds, found.device)
+        return None if found is None else found.cost
 
     def sources(self) -> list[dict[str, object]]:
         """Describe the runs whose records are read, for the provenance record; fit for JSON."""

@@ -87,8 +87,7 @@ class SelfCorrection(TextExperiment):
         more = len(ARMS) * self.retries
         tries = Total.of([more * plan.tokens for plan in found.plans], found.originals)
         seconds = tries.over(found.tokens_per_second)
-        forks = Cost(found.tokens(), found.seconds, found.device)
-        return forks.joined(Cost(tries, seconds, found.device))
+        return found.cost.joined(Cost(tries, seconds, found.device))
 
     @property
     def _sought(self) -> Sought | None:
