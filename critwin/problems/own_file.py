@@ -47,10 +47,7 @@ class OwnFile(Benchmark):
     def _from_file(self, path: Path) -> Iterator[Problem]:
         if not path.name.lower().endswith(SHEETS):
             return map(self._from_hub, json_lines(path))
-        rows = csv_rows(path)
-        return (
-            self._from_hub(Row(r.where, {k: v or None for k, v in r.values.items()})) for r in rows
-        )
+        return (self._from_hub(_without_blanks(row)) for row in csv_rows(path))
 
     def _from_hub(self, row: Row) -> Problem:
         question = text_of(row, self.question_column, self._allowed)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.demos.launching import launch_in
+
 TINY = ("dataset.n_problems=3", "originals_per_problem=2", "sampler=fractions", "sampler.n=5")
 
 
 def launch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "launch", "tracker=none", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder), "COLUMNS": "120"},
-    )
+    return launch_in(folder, *arguments, HOME=str(folder))
 
 
 def contents(run: Path) -> dict[str, bytes]:
