@@ -45,7 +45,7 @@ def search(curve: MeasuredCurve, asked: Search, *, level: float = 0.95) -> Findi
         asked: What to search for.
         level: Coverage of everything that is found, at once, in (0, 1).
     """
-    rises = changes(curve, width=asked.width, above=asked.threshold, level=level, pool=True)
+    rises = changes(curve, width=asked.width, above=asked.threshold, level=level)
     windows: list[Window] = []
     verdicts: list[Verdict] = []
     directions: tuple[Direction, Direction] = ("rise", "fall")
@@ -111,13 +111,18 @@ def place(found: Changes, chosen: int, threshold: float) -> tuple[int, int]:
     """Give where the shortest rise above a threshold that meets a certified one may lie.
 
     It is no longer than the certified one and shares a token with it, or is it; the hull of all
-    such pairs that may rise above the threshold holds it.
+    such pairs that may rise above the threshold holds it. Of a mean of changes one stretch is such
+    a rise, which one is not known; the hull of those that may be holds that, and what it holds.
     """
-    every = np.arange(len(found))
-    near = _meet(found, every, chosen) & (found.tokens <= found.tokens[chosen]) & ~found.pooled
+    pair = found.pair(chosen)
+    near = (found.tokens <= found.longest[chosen]) & ~found.pooled
+    if found.pooled[chosen]:
+        near &= (found.start >= found.start[chosen]) & (found.end <= found.end[chosen])
+    else:
+        near &= _meet(found, np.arange(len(found)), chosen)
     found.sharpen(np.flatnonzero(near & (found.upper > threshold)))
     may = near & (found.upper > threshold)
-    may[chosen] = True
+    may[pair] = True
     return int(found.start[may].min()), int(found.end[may].max())
 
 
@@ -130,12 +135,13 @@ def window_of(
 ) -> Window:
     """Describe a certified change; falls are given as changes of their own sign again.
 
-    The jump is that between the ends, also where means over several positions made it certain.
+    Of a mean of changes it is the middle stretch, which shares a token with all the others: so it
+    meets the one that is certain to be there. The jump is that between its ends.
     """
     lower, upper = place(found, chosen, asked.threshold)
-    start, end = int(found.start[chosen]), int(found.end[chosen])
-    at = np.searchsorted(curve.position, [start, end])
     pair = found.pair(chosen)
+    start, end = int(found.start[pair]), int(found.end[pair])
+    at = np.searchsorted(curve.position, [start, end])
     found.sharpen([pair])
     ends = float(found.lower[pair]), float(found.upper[pair])
     return Window(

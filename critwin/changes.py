@@ -80,21 +80,24 @@ class AimedPair:
 class Changes:
     """The changes p_end - p_start of one label over J pairs of positions, bounded jointly.
 
-    Some may be changes of a mean: from that over the first positions of a stretch to that over its
-    last ones. Where such a change is above a size some pair inside the stretch changes by more than
-    that; where it is not nothing follows for any pair.
+    Some may be means of the changes over several stretches, each a position further on than the one
+    before. Where such a mean is above a size one of the stretches changes by more than that; where
+    it is not nothing follows for any of them.
 
     Every array has shape (J,).
 
     Attributes:
-        start: Tokens kept at the start.
-        end: Tokens kept at the end.
+        start: Tokens kept at the start; of a mean at that of its first stretch.
+        end: Tokens kept at the end; of a mean at that of its last stretch.
+        middle_start: Tokens kept at the start of the middle stretch of a mean, else `start`.
+        middle_end: Tokens kept at its end, else `end`.
+        longest: Tokens of the longest stretch of a mean, else those from start to end.
         nats: Surprisal of the block, in nats; not a number where the path is not known.
         change: Estimates.
         error: Rough standard errors; they only steer which intervals are computed.
         lower: Lower ends, all of them valid at once; sharper where `sharpen` was there.
         upper: Upper ends, likewise.
-        pooled: Whether it is a change of a mean, from start to end the whole stretch.
+        pooled: Whether it is a mean of changes.
         length: Tokens of the original.
         left_out: Pairs that were left out with a proof.
         left_out_change: No change over one of them is larger, up or down.
@@ -119,6 +122,9 @@ class Changes:
             pairs[name].astype(np.float64) for name in ("nats", "change", "error", "lower", "upper")
         )
         self.pooled = pairs.get("pooled", np.zeros(len(self.start))).astype(bool)
+        self.middle_start = pairs.get("middle_start", self.start)
+        self.middle_end = pairs.get("middle_end", self.end)
+        self.longest = pairs.get("longest", self.end - self.start)
         self.length, self.everywhere = length, everywhere
         self.left_out, self.left_out_change = left_out, left_out_change
         self._level = 1 - (1 - CHEAP_SHARE) * error / max(len(self.start), 1)
@@ -146,10 +152,11 @@ class Changes:
         return float(ndtri(1 - (1 - self._level) / 2))
 
     def pair(self, number: int) -> int:
-        """Give the number of the pair with the ends of a change; its own where it is no mean."""
+        """Give the number of the middle stretch of a mean; its own where it is none."""
         if not self.pooled[number]:
             return number
-        same = (self.start == self.start[number]) & (self.end == self.end[number])
+        same = self.start == self.middle_start[number]
+        same &= self.end == self.middle_end[number]
         return int(np.flatnonzero(same & ~self.pooled)[0])
 
     def sharpen(self, which: npt.ArrayLike) -> None:
@@ -173,6 +180,9 @@ class Changes:
             "lower": -self.upper,
             "upper": -self.lower,
             "pooled": self.pooled,
+            "middle_start": self.middle_start,
+            "middle_end": self.middle_end,
+            "longest": self.longest,
         }
 
         def sharp(index: Ints, level: float) -> tuple[Floats, Floats]:

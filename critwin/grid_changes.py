@@ -1,8 +1,10 @@
 """Changes of a curve that was counted on a grid: differences of two binomials.
 
-Resamples at different positions are independent, so means over neighbouring positions are known
-better than any value alone. Where the mean over the last positions of a stretch is above that over
-its first ones by more than a size, some pair of positions inside changes by more than it.
+Resamples at different positions are independent, so a mean over neighbouring positions is known
+better than any value alone. A mean of the changes over several stretches of one length, each a
+position further on than the one before, is the change of a mean: where it is above a size, so is
+the change over one of the stretches. All draws at their starts and at their ends tell of it, which
+are up to two widths of the curve.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from critwin.changes import CELLS, CHEAP_SHARE, Changes, Width, near_enough
 from critwin.curve import GridCurve
@@ -21,76 +24,73 @@ from critwin.statistics import clopper_pearson
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-POOLS = (2, 3, 5, 8, 13)
-"""Positions at each end whose mean is compared: each size stands for those up to the next."""
+POOLS = (2, 3, 5, 8, 13, 21, 34, 55, 89)
+"""Stretches whose changes are averaged: each number stands for those up to the next."""
 
 
 @dataclass(frozen=True)
-class _Ends:
-    """The positions at both ends of each change, by number; all arrays have shape (J,).
+class _Means:
+    """Means of changes over neighbouring stretches; all arrays have shape (J,).
 
     Attributes:
-        first: The first position of the start.
-        inner: The last position of the start.
-        outer: The first position of the end.
-        last: The last position of the end.
+        first: The position at which the first stretch starts, by number.
+        lag: How many positions further on each ends.
+        count: How many stretches there are, each from a position to that so much further on; at
+            most `lag`, so that they have some tokens in common.
     """
 
     first: Ints
-    inner: Ints
-    outer: Ints
-    last: Ints
-
-    @property
-    def pooled(self) -> npt.NDArray[np.bool_]:
-        """Whether more than one position stands at an end."""
-        many: npt.NDArray[np.bool_] = self.inner > self.first
-        return many
+    lag: Ints
+    count: Ints
 
     @property
     def spans(self) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints]]:
-        """Where the positions of the start, and those of the end, begin and end."""
-        return (self.first, self.inner + 1), (self.outer, self.last + 1)
+        """Where the positions of the starts, and those of the ends, begin and end."""
+        start, end = self.first, self.first + self.lag
+        return (start, start + self.count), (end, end + self.count)
 
-    def means(self, weights: Floats, *values: Floats) -> list[tuple[Floats, Floats]]:
-        """Give the weighted means of several values at the starts and at the ends."""
-        start, end = self.spans
-        before, after = _sums(weights, *start), _sums(weights, *end)
-        products = (value * weights for value in values)
-        return [(_sums(v, *start) / before, _sums(v, *end) / after) for v in products]
+    def of(self, *values: npt.NDArray[np.generic]) -> list[tuple[Floats, Floats]]:
+        """Give the means of several values over the starts and over the ends."""
+        return [
+            (_sums(v, *start) / self.count, _sums(v, *end) / self.count)
+            for v in values
+            for start, end in (self.spans,)
+        ]
 
 
-def grid_changes(curve: GridCurve, width: Width, error: float, *, pool: bool = False) -> Changes:
+def grid_changes(curve: GridCurve, width: Width, error: float) -> Changes:
     """Bound every change between positions that were visited; `error` is that of all at once."""
     position, trials = curve.position, curve.trials
-    ends = _ends(curve, width, pool=pool)
+    means = _means_within(curve, width)
     hits = np.rint(curve.agreement * trials)
     drawn = trials > 0
     alone = 1 - CHEAP_SHARE * error / max(int(drawn.sum()), 1)
     low, high = clopper_pearson(hits, trials, level=alone)
     low, high = (np.where(drawn, v, curve.agreement) for v in (low, high))
-    weights = np.where(drawn, trials, 1).astype(np.float64)
-    (before, after), (low_before, low_after), (high_before, high_after) = ends.means(
-        weights, curve.agreement, low, high
+    (before, after), (low_before, low_after), (high_before, high_after) = means.of(
+        curve.agreement, low, high
     )
+    middle = means.first + (means.count - 1) // 2
     pairs = {
-        "start": position[ends.first],
-        "end": position[ends.last],
-        "nats": np.full(len(ends.first), np.nan),
+        "start": position[means.first],
+        "end": position[means.first + means.count - 1 + means.lag],
+        "middle_start": position[middle],
+        "middle_end": position[middle + means.lag],
+        "longest": _longest(position, means),
+        "nats": np.full(len(means.first), np.nan),
         "change": after - before,
-        "error": _errors(ends, hits, trials),
+        "error": _errors(means, hits, trials),
         "lower": low_after - high_before,
         "upper": high_after - low_before,
-        "pooled": ends.pooled,
+        "pooled": means.count > 1,
     }
     known = np.where(drawn, 0.0, curve.agreement)
 
     def sharp(index: Ints, level: float) -> tuple[Floats, Floats]:
-        a, b, c, d = (e[index] for e in (ends.first, ends.inner, ends.outer, ends.last))
-        counts = [_sums(v, s, e + 1) for s, e in ((a, b), (c, d)) for v in (hits, trials)]
-        lower, upper = _two_binomials(np.rint(np.stack(counts, axis=1)).astype(np.int64), level)
-        exact = known[d] - known[a]
-        return exact + lower, exact + upper
+        asked = _Means(means.first[index], means.lag[index], means.count[index])
+        exact = [known[position] for position, _ in asked.spans]
+        lower, upper = _sharp(asked, hits, trials, level)
+        return exact[1] - exact[0] + lower, exact[1] - exact[0] + upper
 
     return Changes(
         pairs=pairs,
@@ -110,20 +110,44 @@ def _sums(values: npt.NDArray[np.generic], begin: Ints, end: Ints) -> Floats:
     return sums
 
 
-def _errors(ends: _Ends, hits: Floats, trials: Ints) -> Floats:
+def _errors(means: _Means, hits: Floats, trials: Ints) -> Floats:
     """Give rough standard errors."""
-    variance = np.zeros(len(ends.first))
-    for begin, end in ends.spans:
-        variance += _variance(_sums(hits, begin, end), _sums(trials, begin, end))
+    variance = np.zeros(len(means.first))
+    per_draw = np.where(trials > 0, 1 / np.maximum(trials, 1), 0.0)
+    for begin, end in means.spans:
+        draws = _sums(trials, begin, end)
+        smoothed = (_sums(hits, begin, end) + 1) / (draws + 2)
+        variance += smoothed * (1 - smoothed) * _sums(per_draw, begin, end) / means.count**2
     errors: Floats = np.sqrt(variance)
     return errors
+
+
+def _sharp(means: _Means, hits: Floats, trials: Ints, level: float) -> tuple[Floats, Floats]:
+    """Give sharp intervals, positions without draws counting as 0."""
+    lower, upper = np.empty(len(means.first)), np.empty(len(means.first))
+    uneven = np.zeros(len(means.first), dtype=bool)
+    changes = np.concatenate([[0], np.cumsum(np.diff(trials) != 0)])
+    for begin, end in means.spans:
+        uneven |= changes[begin] != changes[end - 1]
+    even = np.flatnonzero(~uneven)
+    counts = [_sums(v, b[even], e[even]) for b, e in means.spans for v in (hits, trials)]
+    lower[even], upper[even] = _two_binomials(
+        np.rint(np.stack(counts, axis=1)).astype(np.int64), level
+    )
+    for count in np.unique(means.count[uneven]):
+        rows = np.flatnonzero(uneven & (means.count == count))
+        first = means.first[rows, None] + np.arange(count)
+        at = np.hstack([first, first + means.lag[rows, None]])
+        weights = np.repeat([-1.0, 1.0], count) / count
+        lower[rows], upper[rows] = linear_form_interval(weights, hits[at], trials[at], level=level)
+    return lower, upper
 
 
 def _two_binomials(counts: Ints, level: float) -> tuple[Floats, Floats]:
     """Give intervals of differences of two binomial probabilities, one without draws being 0.
 
-    Counts that were added up over positions of different probabilities are spread less than those
-    of their mean, so they are taken as binomial with it.
+    Counts that were added up over positions of different probabilities, with as many draws of
+    each, are spread less than those of their mean, so they are taken as binomial with it.
 
     Args:
         counts: Hits and draws of the first, hits and draws of the second; shape (J, 4).
@@ -142,7 +166,7 @@ def _two_binomials(counts: Ints, level: float) -> tuple[Floats, Floats]:
         ends = linear_form_interval(weights, rows[new][:, [0, 2]], trials, level=level)
         found = zip(ends[0].tolist(), ends[1].tolist(), strict=True)
         known.update(zip([keys[i] for i in new], found, strict=True))
-    both = np.array([known[key] for key in keys])[back.reshape(-1)]
+    both = np.array([known[key] for key in keys]).reshape(-1, 2)[back.reshape(-1)]
     return both[:, 0], both[:, 1]
 
 
@@ -152,32 +176,42 @@ def _known_pairs(level: float) -> dict[tuple[int, ...], tuple[float, float]]:
     return {}
 
 
-def _ends(curve: GridCurve, width: Width, *, pool: bool) -> _Ends:
-    """Give the pairs within a width, and where asked for the means at both ends of stretches."""
+def _longest(position: Ints, means: _Means) -> Ints:
+    """Give the tokens of the longest stretch of each mean."""
+    longest = position[means.first + means.lag] - position[means.first]
+    for count in np.unique(means.count[means.count > 1]):
+        rows = np.flatnonzero(means.count == count)
+        start = means.first[rows, None] + np.arange(count)
+        tokens = position[start + means.lag[rows, None]] - position[start]
+        longest[rows] = tokens.max(axis=1)
+    return longest
+
+
+def _means_within(curve: GridCurve, width: Width) -> _Means:
+    """Give the pairs within a width, and means over several of them."""
     first, last = _grid_pairs(curve.position, curve.length, width)
-    made = [(first, first, last, last)]
-    if pool:
-        made += _means(curve, first, last)
-    return _Ends(*(np.concatenate(part) for part in zip(*made, strict=True)))
+    alone = (first, last - first, np.ones(len(first), np.int64))
+    made = [alone, *_means_of_several(curve, first, last)]
+    return _Means(*(np.concatenate(part) for part in zip(*made, strict=True)))
 
 
-def _means(curve: GridCurve, first: Ints, last: Ints) -> list[tuple[Ints, Ints, Ints, Ints]]:
-    """Give, for each number of positions at an end, the shortest and the widest stretches."""
-    count = len(curve.position)
-    # the longest stretch from each position; what is near enough is near enough for shorter ones
-    reach = np.zeros(count, np.int64)
-    np.maximum.at(reach, first, last)
+def _means_of_several(curve: GridCurve, first: Ints, last: Ints) -> list[tuple[Ints, Ints, Ints]]:
+    """Give, for each number of stretches from each position on, some lengths and the longest."""
+    # how far the longest stretch from each position goes; the exact end is no draw
+    drawn = int(np.flatnonzero(curve.trials > 0).max(initial=0))
+    reach = np.zeros(len(curve.position), np.int64)
+    inside = last <= drawn
+    np.maximum.at(reach, first[inside], (last - first)[inside])
+    most = int(reach.max(initial=0))
     made = []
-    for size in POOLS:
-        begin = np.arange(count)
-        shortest = begin + 2 * size - 1
-        for end in (shortest, reach):
-            fits = (end >= shortest) & (end <= reach)
-            if end is reach:
-                fits &= reach > shortest  # else it is the shortest
-            at = np.flatnonzero(fits)
-            at = at[_drawn(curve, at, end[at] + 1)]
-            made.append((at, at + size - 1, end[at] - size + 1, end[at]))
+    for count in sorted({c for c in (*POOLS, min(most, POOLS[-1])) if 1 < c <= most}):
+        longest = sliding_window_view(reach, count).min(axis=1)
+        lags = count * 2 ** np.arange(int(np.log2(most / count)) + 1)
+        others = np.where(np.isin(longest, lags), 0, longest)
+        for lag in (*(np.full(len(longest), each) for each in lags), others):
+            at = np.flatnonzero((lag >= count) & (lag <= longest))
+            at = at[_drawn(curve, at, at + lag[at] + count)]
+            made.append((at, lag[at], np.full(len(at), count)))
     return made
 
 

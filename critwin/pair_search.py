@@ -36,16 +36,16 @@ def changes(
     width: Width = ANY,
     above: float = 0.0,
     level: float = 0.95,
-    pool: bool = False,
 ) -> Changes:
     """Bound every change of a curve over a stretch of at most some width, jointly.
+
+    Of a grid, means of changes over neighbouring stretches are among them.
 
     Args:
         curve: A curve counted on a grid, or estimated from forks.
         width: How long a stretch may be. Nats are known of forks only.
         above: Only changes above it, up or down, are asked for, in [0, 1): others may be left out.
         level: Coverage of all the intervals at once, in (0, 1).
-        pool: Whether to compare means over neighbouring positions of a grid too.
 
     Raises:
         TypeError: The curve is of another kind, or nats are asked of a grid.
@@ -53,7 +53,7 @@ def changes(
     if isinstance(curve, ForkCurve):
         return fork_changes(curve, width, above, 1 - level)
     if isinstance(curve, GridCurve) and width.unit != "nats":
-        return grid_changes(curve, width, 1 - level, pool=pool)
+        return grid_changes(curve, width, 1 - level)
     raise TypeError(f"changes of a {type(curve).__name__} in {width.unit}")
 
 

@@ -21,12 +21,13 @@ from critwin.window import Findings, Window, WindowRule
 class ConfidentJump(WindowRule):
     """Calls each change above `threshold` over at most `max_width` a window, if it is certain.
 
-    With 95 % confidence for an original all of this holds at once: every window holds such a
-    change; its shortest such change lies within its place; its jump lies within its interval,
-    though the place was chosen; and where the verdict is `none` there is no such change at all.
+    With 95 % confidence for an original all of this holds at once: every window meets such a
+    change, which lies within its place; its jump lies within its interval, though the place was
+    chosen; and where the verdict is `none` there is no such change at all.
 
-    A window is the shortest stretch that is certified. Two of them are told apart only where they
-    do not fit into one stretch of the width.
+    A window is the shortest stretch that is certified; on a grid also the middle of several
+    stretches, of which one is. Two of them are told apart only where they do not fit into one
+    stretch of the width.
 
     Attributes:
         threshold: A change must be strictly above it, in (0, 1).

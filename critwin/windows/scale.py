@@ -63,7 +63,7 @@ class ShortestRise(WindowRule):
         """Measure the scale of a curve of any label."""
         found = changes(curve, width=Width(), above=self.threshold)
         known = np.isfinite(found.nats).all()
-        sizes = {"tokens": found.tokens.astype(np.float64)}
+        sizes = {"tokens": found.longest.astype(np.float64)}
         sizes |= {"fraction": sizes["tokens"] / curve.length}
         sizes |= {"nats": found.nats} if known else {}
         least = {"tokens": 1.0, "fraction": 1 / curve.length}
@@ -85,13 +85,13 @@ def shortest(found: Changes, size: Floats, threshold: float) -> tuple[Scale, int
 
     Args:
         found: The changes; sharpened where that may matter.
-        size: Size of each pair.
+        size: Size of each pair, and of the longest stretch of each mean.
         threshold: c.
 
     Returns:
         The scale, and the number of the certified pair that bounds it from above.
     """
-    rises = found.change > threshold
+    rises = (found.change > threshold) & ~found.pooled
     estimate = float(size[rises].min()) if rises.any() else None
     hoped = found.change - HOPE * found.normal_quantile * found.error
     tried = np.flatnonzero((hoped > threshold) & (found.upper > threshold))
@@ -104,7 +104,7 @@ def shortest(found: Changes, size: Floats, threshold: float) -> tuple[Scale, int
             best = sure[size[sure] == size[sure].min()]
             chosen = int(best[found.lower[best].argmax()])
     upper = None if chosen is None else float(size[chosen])
-    may = np.flatnonzero(found.upper > threshold)
+    may = np.flatnonzero((found.upper > threshold) & ~found.pooled)
     may = may[np.argsort(size[may], kind="stable")]
     lower = None
     for _ in range(BATCHES):

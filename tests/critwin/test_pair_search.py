@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from critwin.changes import Changes, Width
-from critwin.grid_changes import POOLS
 from critwin.pair_search import changes, rough_errors
-from tests.critwin.windows.known_curves import Known, grid_of, ramp
+from tests.critwin.windows.known_curves import Known, grid_of, ramp, uneven
 
 N = 40
 STEPS = Known.of(0.1 + 0.5 * ramp(N, 12, 1) + 0.2 * ramp(N, 20, 4) + 0.2 * ramp(N, 30, 10))
@@ -86,7 +85,8 @@ def test_all_changes_are_covered_at_once(kind: str) -> None:
         found = changes(curve, width=Width(5))
         found.sharpen(np.arange(len(found)))
         true = known.curve[found.end] - known.curve[found.start]
-        missed += bool(((found.lower > true + 1e-9) | (found.upper < true - 1e-9)).any())
+        outside = (found.lower > true + 1e-9) | (found.upper < true - 1e-9)
+        missed += bool(outside[~found.pooled].any())
     assert missed / 150 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 150)
 
 
@@ -151,44 +151,64 @@ def test_rough_errors_are_standard_errors() -> None:
         assert (np.abs(ratio - 1) < 4 / math.sqrt(2 * 300) + 0.1).all()
 
 
-def true_means(known: Known, found: Changes, row: int) -> set[float]:
-    """Give the changes of means that a stretch could be about: one for each number at an end."""
-    stretch = known.curve[found.start[row] : found.end[row] + 1]
-    sizes = (size for size in POOLS if 2 * size <= len(stretch))
-    return {float(stretch[-size:].mean() - stretch[:size].mean()) for size in sizes}
+def stretches(found: Changes, row: int) -> list[tuple[int, int]]:
+    """Give the stretches of a mean: from each position to that so many tokens further on."""
+    start, lag = int(found.start[row]), int(found.longest[row])
+    return [(s, s + lag) for s in range(start, int(found.end[row]) - lag + 1)]
 
 
-def test_means_over_neighbours_stay_within_the_width_and_never_at_the_exact_end() -> None:
+def test_means_are_of_stretches_within_the_width_that_share_a_token() -> None:
     curve = STEPS.grid(30, np.random.default_rng(8))
-    found = changes(curve, width=Width(6), pool=True)
-    single = changes(curve, width=Width(6))
-    assert (~found.pooled).sum() == len(single) < len(found)
-    assert (found.tokens <= 6).all()
-    assert found.end[found.pooled].max() < N
-    # three positions at an end need five tokens; two need three, or are as far apart as may be
-    assert set(found.tokens[found.pooled]) == {3, 5, 6}
-    for row in np.flatnonzero(found.pooled):
-        pair = found.pair(int(row))
+    found = changes(curve, width=Width(6))
+    means = np.flatnonzero(found.pooled)
+    assert (found.longest <= 6).all()
+    assert (found.tokens[~found.pooled] == found.longest[~found.pooled]).all()
+    assert found.end[means].max() == N - 1  # the exact end is no draw
+    # two and six stretches, and three and five between; some lengths and the greatest
+    far = means[found.start[means] < N - 12]  # near the end the greatest is less
+    kinds = {(len(stretches(found, r)), int(found.longest[r])) for r in far}
+    assert kinds == {(2, 2), (2, 4), (2, 6), (3, 3), (3, 6), (5, 5), (5, 6), (6, 6)}
+    for row in map(int, means):
+        pair = found.pair(row)
+        middle = int(found.start[pair]), int(found.end[pair])
         assert not found.pooled[pair]
-        assert (found.start[pair], found.end[pair]) == (found.start[row], found.end[row])
+        every = stretches(found, row)
+        assert middle == every[(len(every) - 1) // 2]
+        assert all(s < middle[1] and middle[0] < e for s, e in every)
+        values = [curve.agreement[e] - curve.agreement[s] for s, e in every]
+        assert found.change[row] == pytest.approx(np.mean(values))
     sparse = grid_of(np.arange(0, 41, 12), [0.5, 0.5, 0.5, 1.0], 100)
-    assert not changes(sparse, width=Width(10), pool=True).pooled.any()
+    assert not changes(sparse, width=Width(10)).pooled.any()
 
 
-def test_means_are_covered_at_once_and_bound_the_largest_change_inside() -> None:
+@pytest.mark.parametrize("even", [True, False])
+def test_means_are_covered_at_once(even: bool) -> None:
     """95 % promised; 150 runs: at most .05 and 3 standard errors may miss."""
     rng = np.random.default_rng(9)
     known = Known.of(0.2 + 0.4 * ramp(20, 8, 1) + 0.4 * ramp(20, 12, 4))
     missed = 0
     for _ in range(150):
-        found = changes(known.grid(8, rng), width=Width(7), pool=True)
+        trials = np.append(np.full(20, 8) if even else rng.choice([2, 200], 20), 0)
+        found = changes(uneven(known, trials, rng), width=Width(7))
         found.sharpen(np.arange(len(found)))
-        for row in np.flatnonzero(found.pooled):
-            stretch = known.curve[found.start[row] : found.end[row] + 1]
-            means = true_means(known, found, int(row))
-            if found.lower[row] > max(means) + 1e-9 or found.upper[row] < min(means) - 1e-9:
-                missed += 1
-                break
-            rises = [stretch[j] - stretch[i] for j in range(len(stretch)) for i in range(j)]
-            assert max(means) <= max(rises) + 1e-12
+        means = np.array(
+            [
+                np.mean([known.curve[e] - known.curve[s] for s, e in stretches(found, r)])
+                for r in range(len(found))
+            ]
+        )
+        missed += bool(((found.lower > means + 1e-9) | (found.upper < means - 1e-9)).any())
     assert missed / 150 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 150)
+
+
+def test_means_over_positions_that_lie_unevenly_keep_the_width() -> None:
+    position = np.array([0, 1, 2, 4, 5, 9, 10, 11, 12, 13, 14, 18, 19, 20])
+    curve = grid_of(position, np.linspace(0.1, 1, len(position)), 50)
+    found = changes(curve, width=Width(5))
+    means = np.flatnonzero(found.pooled)
+    assert len(means) > 0
+    assert (found.longest[means] <= 5).all()
+    visited = set(position.tolist())
+    for row in map(int, means):
+        assert {int(found.start[row]), int(found.end[row])} <= visited
+        assert found.middle_end[row] - found.middle_start[row] <= found.longest[row]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,13 @@ def grid_of(
     )
 
 
+def uneven(known: Known, trials: npt.NDArray[np.int64], rng: np.random.Generator) -> GridCurve:
+    """A curve with so many draws at each position, 0 at the last one, which is exact."""
+    hits = rng.binomial(trials, known.curve)
+    agreement = np.where(trials > 0, hits / np.maximum(trials, 1), known.curve)
+    return replace(grid_of(np.arange(known.n + 1), agreement, 1), trials=trials)
+
+
 def ramp(n: int, start: int, width: int) -> Floats:
     return np.clip((np.arange(n + 1) - start) / width, 0, 1)
 
@@ -86,5 +93,6 @@ def nothing(n: int = 60) -> dict[str, Floats]:
     return {
         "flat": np.full(n + 1, 1.0) - 0.15 * (1 - ramp(n, n - 1, 1)),
         "drift": np.linspace(0, 1, n + 1) * 0.95 + 0.05,
+        "steep": np.clip(0.0199 * (np.arange(n + 1) - 5), 0, 0.96) + 0.04,
         "dips": dips,
     }

@@ -10,7 +10,7 @@ import pytest
 from critwin.errors import ParameterError
 from critwin.protocol import EveryToken, ForkProtocol, Fractions
 from critwin.windows.confident_jump import ConfidentJump
-from tests.critwin.windows.known_curves import Known, grid_of, nothing, ramp
+from tests.critwin.windows.known_curves import Known, grid_of, nothing, ramp, uneven
 
 RNG = np.random.default_rng
 USUAL = ConfidentJump(threshold=0.2, max_width=10)
@@ -157,11 +157,11 @@ def test_bad_settings_are_refused(settings: dict[str, object], name: str) -> Non
 
 
 def test_means_over_neighbours_find_what_no_pair_shows() -> None:
-    """A rise of .7 over 3 tokens at 12 resamples: no two values differ for certain, means do."""
+    """A rise of .7 over 3 tokens at 6 resamples: no two values differ for certain, means do."""
     known = Known.of(0.2 + 0.7 * ramp(60, 30, 3) + 0.1 * (np.arange(61) == 60))
     rng, found, alone = RNG(9), 0, 0
     for _ in range(RUNS):
-        windows = [w for w in USUAL.find(known.grid(12, rng)) if w.direction == "rise"]
+        windows = [w for w in USUAL.find(known.grid(6, rng)) if w.direction == "rise"]
         found += bool(windows)
         alone += any(w.jump_lower > 0.2 for w in windows)
         for w in windows:
@@ -169,8 +169,26 @@ def test_means_over_neighbours_find_what_no_pair_shows() -> None:
             assert w.position_end > 30
             assert w.position_end - w.position_start <= 10
             assert w.jump_lower <= w.jump <= w.jump_upper
+            # a stretch of 10 tokens that rises certainly lies here, which one is not known
+            assert w.place_lower <= w.position_start
+            assert w.position_end <= w.place_upper
+            assert w.place_lower < 30
+            assert w.place_upper > 31
+            assert w.place_upper - w.place_lower < 20
     assert found / RUNS > 0.5
-    assert alone < found / 2
+    assert alone == 0
+
+
+def test_resamples_need_not_be_as_many_everywhere() -> None:
+    """Means weigh positions alike: a window is found, nothing is where there is none."""
+    known = Known.of(0.2 + 0.7 * ramp(60, 30, 3) + 0.1 * (np.arange(61) == 60))
+    steep, rng, found, false = Known.of(nothing()["steep"]), RNG(11), 0, 0
+    for _ in range(RUNS):
+        trials = np.append(rng.integers(5, 20, 60), 0)
+        found += any(w.direction == "rise" for w in USUAL.find(uneven(known, trials, rng)))
+        false += bool(USUAL.find(uneven(steep, trials, rng)))
+    assert found / RUNS > 0.5
+    assert false / RUNS <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / RUNS)
 
 
 @pytest.mark.parametrize("count", [15, 60])
