@@ -178,7 +178,7 @@ def _known_pairs(level: float) -> dict[tuple[int, ...], tuple[float, float]]:
 
 def _longest(position: Ints, means: _Means) -> Ints:
     """Give the tokens of the longest stretch of each mean."""
-    longest = position[means.first + means.lag] - position[means.first]
+    longest: Ints = position[means.first + means.lag] - position[means.first]
     for count in np.unique(means.count[means.count > 1]):
         rows = np.flatnonzero(means.count == count)
         start = means.first[rows, None] + np.arange(count)

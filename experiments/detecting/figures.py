@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from critwin.drawing import BLUE, DOUBLE, GREEN, ORANGE, PINK, QUIET, SKY, drawing, percent, save
-from experiments.detecting.summary import CALIBRATED, rates
+from experiments.detecting.beside import CALIBRATED
+from experiments.detecting.summary import rates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

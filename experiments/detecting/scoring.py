@@ -9,6 +9,10 @@ from critwin.errors import ParameterError
 from critwin.window import Window
 from experiments.detecting.sources import Source, shortest_pairs, true_stretches
 
+CLEAR = 1.5
+"""A rise of so many times the threshold is clear of it: one just above it cannot be told for
+certain from one just below it, by any rule."""
+
 
 @dataclass
 class Tally:
@@ -20,6 +24,8 @@ class Tally:
         found: Those of them that a window meets.
         within: Those that a window meets which is no wider than what was asked for.
         pinned: Those that a window meets whose place is no wider than what was asked for.
+        clear: Stretches in which it rises by `CLEAR` times the threshold over at most the width.
+        clear_within: Those of them that a window meets which is no wider than what was asked for.
         windows: Windows that were given; only rises are.
         false: Windows that meet no such stretch.
         alarmed: Trajectories with a false window.
@@ -34,6 +40,8 @@ class Tally:
     found: int = 0
     within: int = 0
     pinned: int = 0
+    clear: int = 0
+    clear_within: int = 0
     windows: int = 0
     false: int = 0
     alarmed: int = 0
@@ -55,12 +63,14 @@ class Truth:
         source: The original.
         stretches: Stretches that rise enough.
         pairs: The shortest pairs that do.
+        clear: Whether each stretch rises by `CLEAR` times the threshold.
         max_width: Over at most so many tokens.
     """
 
     source: Source
     stretches: Sequence[tuple[int, int]]
     pairs: Sequence[tuple[int, int]]
+    clear: Sequence[bool]
     max_width: float
 
     @classmethod
@@ -72,11 +82,15 @@ class Truth:
         """
         if max_width < 1:
             raise ParameterError("max_width", max_width, "a number of tokens >= 1")
-        wanted = {"threshold": threshold, "width": int(max_width)}
+        width = int(max_width)
+        stretches = true_stretches(source.curve, threshold=threshold, width=width)
+        # "over at least": what rises by exactly so much is clear, whatever floating point says
+        large = shortest_pairs(source.curve, threshold=CLEAR * threshold - 1e-9, width=width)
         return cls(
             source,
-            true_stretches(source.curve, **wanted),  # type: ignore[arg-type]
-            shortest_pairs(source.curve, **wanted),  # type: ignore[arg-type]
+            stretches,
+            shortest_pairs(source.curve, threshold=threshold, width=width),
+            [any(s < end and start < e for s, e in large) for start, end in stretches],
             max_width,
         )
 
@@ -106,6 +120,8 @@ def score(truth: Truth, windows: Sequence[Window], tokens: int, tally: Tally) ->
     tally.found += len(met)
     tally.within += len(within)
     tally.pinned += len(pinned)
+    tally.clear += sum(truth.clear)
+    tally.clear_within += sum(truth.clear[i] for i in within)
     tally.windows += len(rises)
     tally.false += false
     tally.alarmed += false > 0

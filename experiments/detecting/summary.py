@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from critwin.statistics import clopper_pearson
+from experiments.detecting.beside import against_calibrated, against_keeping
+from experiments.detecting.scoring import CLEAR
 
 CELLS = pa.schema(
     [
@@ -24,6 +26,8 @@ CELLS = pa.schema(
         ("found", pa.int64()),  # of them, met by a window
         ("within", pa.int64()),  # of them, met by a window that is no wider than was asked
         ("pinned", pa.int64()),  # of them, met by a window whose place is no wider than was asked
+        ("clear", pa.int64()),  # of them, those that rise by 1.5 times as much as was asked
+        ("clear_within", pa.int64()),  # of these, met by a window that is no wider than was asked
         ("windows", pa.int64()),  # given; only rises are counted
         ("false", pa.int64()),  # of them, meeting no such stretch
         ("alarmed", pa.int64()),  # trajectories with a false window
@@ -33,9 +37,6 @@ CELLS = pa.schema(
         ("tokens", pa.int64()),  # generated
     ]
 )
-
-CALIBRATED = "_calibrated"
-"""How the names of calibrated baselines end."""
 
 AT = 25
 """Draws per position of the table that shows everything."""
@@ -51,9 +52,10 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
 
     Returns:
         what was asked; for every kind of data, kind of budget, budget and rule the share found, the
-        share found by a window no wider than was asked and by one whose place is, precision, false
-        windows per trajectory, share of trajectories with one (exact 95 % interval) and of those
-        that are without a true one, place error, and coverages; tables to be shown.
+        share found by a window no wider than was asked and by one whose place is, that of the rises
+        which are clear of the threshold, precision, false windows per trajectory, share of
+        trajectories with one (exact 95 % interval) and of those that are without a true one, place
+        error, and coverages; tables to be shown.
     """
     keys = ["equal", "kind", "size", "rule"]
     pooled = [
@@ -62,6 +64,9 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
     ]
     rules = list(dict.fromkeys(cells["rule"]))
     placed = f"Windows found by one at most {max_width:g} tokens wide"
+    clear = (
+        f"Rises of {CLEAR * threshold:g} and more found by one at most {max_width:g} tokens wide"
+    )
     false = "Trajectories with a false window"
     return {
         "asked": {"threshold": threshold, "max_width": max_width},
@@ -73,53 +78,16 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
         ],
         "tables": [
             _sizes(pooled, "draws", "within", placed, rules),
+            _sizes(pooled, "draws", "clear", clear, rules),
             _sizes(pooled, "draws", "alarmed", false, rules),
             _sizes(pooled, "tokens", "within", placed, rules),
+            _sizes(pooled, "tokens", "clear", clear, rules),
             _sizes(pooled, "tokens", "alarmed", false, rules),
             _all(pooled, FINDING, rules),
             _all(pooled, TRUSTING, rules),
+            against_keeping(pooled, CLEAR * threshold),
             against_calibrated(pooled),
         ],
-    }
-
-
-def against_calibrated(pooled: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Give, for each budget, what `confident_jump` finds beside the best calibrated baseline."""
-    cells: dict[tuple[str, str, int], dict[str, dict[str, Any]]] = {}
-    for row in pooled:
-        cells.setdefault((row["kind"], row["equal"], row["size"]), {})[row["rule"]] = row
-    rows, less = [], []
-    for (kind, equal, size), found in cells.items():
-        own = found["confident_jump"]
-        others = [row for rule, row in found.items() if rule.endswith(CALIBRATED)]
-        best = max(others, key=lambda row: row["within"] or 0.0)
-        unit = "tokens" if equal == "tokens" else "draws"
-        rows.append([kind, f"{size} {unit}", own["within"], own["alarmed"], best["within"]])
-        rows[-1] += [best["alarmed"], best["rule"].removesuffix(CALIBRATED)]
-        if (best["within"] or 0.0) > (own["within"] or 0.0):
-            less.append(f"{kind} at {size} {unit}")
-    behind = (
-        f"It finds less than the best of them on {', '.join(less)}."
-        if less
-        else ("It finds no less than the best of them at any budget.")
-    )
-    return {
-        "title": "confident_jump beside the best calibrated baseline",
-        "columns": [
-            "data",
-            "budget",
-            "found",
-            "false alarms",
-            "best found",
-            "its false alarms",
-            "best",
-        ],
-        "rows": rows,
-        "note": (
-            "Calibrated: the smallest threshold at which at most 5 % of other trajectories without "
-            "a window raise an alarm. One has to be told which those are: of real data nobody "
-            f"knows, and confident_jump is not told. {behind}"
-        ),
     }
 
 
@@ -136,6 +104,7 @@ def rates(rows: pd.DataFrame) -> dict[str, Any]:
         "recall": _ratio(total["found"], total["true"]),
         "within": _ratio(total["within"], total["true"]),
         "pinned": _ratio(total["pinned"], total["true"]),
+        "clear": _ratio(total["clear_within"], total["clear"]),
         "precision": _ratio(hit, total["windows"]),
         "false_per_trajectory": _ratio(total["false"], total["trajectories"]),
         "alarmed": _ratio(total["alarmed"], total["trajectories"]),

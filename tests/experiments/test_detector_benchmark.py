@@ -106,6 +106,8 @@ def test_scores_by_hand() -> None:
         found=2,
         within=2,
         pinned=2,
+        clear=2,
+        clear_within=2,
         windows=4,
         false=1,
         alarmed=1,
@@ -114,6 +116,16 @@ def test_scores_by_hand() -> None:
         height=3,
         tokens=7,
     )
+
+
+def test_a_rise_just_above_the_threshold_is_not_clear_of_it() -> None:
+    clear = {
+        name: Truth.of(source, threshold=0.2, max_width=10).clear for name, source in NAMED.items()
+    }
+    assert clear["0.25 over 1"] == clear["0.25 over 10"] == [False]
+    assert clear["0.9 over 30"] == [True]  # .3 in 10 tokens
+    assert clear["two rises"] == [True, True]
+    assert clear["drift"] == []
 
 
 def test_budgets_pay_for_whole_draws_everywhere() -> None:
@@ -167,7 +179,7 @@ def test_a_run_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     for name in ("cells", "calibration", "originals", "resamples", "plans"):
         one, other = (pq.read_table(d.path / f"{name}.parquet") for d in (whole, broken))
         assert one.equals(other)
-    assert len(summary["tables"]) == 7  # type: ignore[arg-type]
+    assert len(summary["tables"]) == 10  # type: ignore[arg-type]
     for row in summary["results"]:  # type: ignore[union-attr]
         assert row["alarmed_lower"] <= row["alarmed"] <= row["alarmed_upper"]
     assert small().run_id() != small(replicates=2).run_id()

@@ -10,6 +10,7 @@ import pytest
 from critwin.changes import Sought, Width
 from critwin.windows.change_point import ChangePoint, segments
 from critwin.windows.paper_jump import PaperJump
+from experiments.detecting.beside import against_calibrated, against_keeping
 from experiments.detecting.calibration import (
     CALIBRATION,
     LEVEL,
@@ -21,7 +22,6 @@ from experiments.detecting.calibration import (
 from experiments.detecting.draws import KINDS, Budget, Kind, draw
 from experiments.detecting.rules import UsualStep
 from experiments.detecting.sources import planted, true_stretches
-from experiments.detecting.summary import against_calibrated
 
 EMPTY = [s for s in planted() if not true_stretches(s.curve, threshold=0.2, width=10)]
 MANY = 12
@@ -117,3 +117,18 @@ def test_where_a_calibrated_baseline_finds_more_it_is_said() -> None:
     assert [r[-1] for r in table["rows"]] == ["step", "step"]
     assert "finds less than the best of them on forks at 5 draws." in table["note"]
     assert "no less" in against_calibrated(pooled[3:])["note"]
+
+
+def test_baselines_that_fire_too_often_are_not_compared() -> None:
+    def row(rule: str, within: float, clear: float, alarmed: float) -> dict[str, object]:
+        cell = {"kind": "forks", "equal": "draws", "size": 5, "rule": rule}
+        return {**cell, "within": within, "clear": clear, "alarmed": alarmed}
+
+    pooled = [row("confident_jump", 0.6, 0.8, 0.0), row("hierarchy", 0.7, 0.9, 0.0)]
+    pooled += [row("step", 0.9, 1.0, 0.06), row("step_calibrated", 0.9, 1.0, 0.0)]
+    table = against_keeping(pooled, 0.3)
+    assert table["rows"] == [["forks", "5 draws", 0.6, None, "-", 0.8, None, "-"]]
+    assert "no less at any budget" in table["note"]
+    table = against_keeping([*pooled, row("change_point", 0.7, 0.9, 0.05)], 0.3)
+    assert table["rows"][0][2:] == [0.6, 0.7, "change_point", 0.8, 0.9, "change_point"]
+    assert "finds less on forks at 5 draws." in table["note"]
