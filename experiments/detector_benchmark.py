@@ -50,10 +50,10 @@ class DetectorBenchmark(Experiment):
         max_width: Over at most so many tokens, >= 1.
         draws: Draws per position at which the rules are compared.
         tokens: Tokens generated at which they are compared.
-        replicates: Trajectories per original and budget, >= 1; `scale` and `hierarchy` search the
-            first of them only.
-        calibrations: Other trajectories of each original without a window, at which baselines are
-            calibrated, >= 1.
+        replicates: Trajectories per budget of originals with a window, >= 1; `scale` and
+            `hierarchy` search the first of any original only.
+        empty_replicates: Trajectories per budget of originals without a window, on which false
+            ones are counted, and as many others on which baselines are calibrated, >= 1.
         workers: Processes that search, >= 1; they change no number.
         seed: All randomness comes from it.
     """
@@ -68,8 +68,8 @@ class DetectorBenchmark(Experiment):
     max_width: float = 10.0
     draws: tuple[int, ...] = (5, 10, 25, 50, 100, 200)
     tokens: tuple[int, ...] = (10_000, 30_000, 100_000)
-    replicates: int = 3
-    calibrations: int = 20
+    replicates: int = 10
+    empty_replicates: int = 20
     workers: int = 2
     seed: int = 0
 
@@ -101,7 +101,12 @@ class DetectorBenchmark(Experiment):
 
     def check(self) -> None:
         """Refuse values that make no sense, and components that do not fit together."""
-        for key, low in (("originals", 0), ("replicates", 1), ("calibrations", 1), ("workers", 1)):
+        for key, low in (
+            ("originals", 0),
+            ("replicates", 1),
+            ("empty_replicates", 1),
+            ("workers", 1),
+        ):
             if type(getattr(self, key)) is not int or getattr(self, key) < low:
                 raise ParameterError(key, getattr(self, key), f"a whole number >= {low}")
         for key in ("draws", "tokens"):
@@ -143,7 +148,7 @@ class DetectorBenchmark(Experiment):
                 calibrated,
                 self.threshold,
                 self.max_width,
-                self.replicates,
+                self.empty_replicates if self._empty(sources[i]) else self.replicates,
                 self.seed,
             )
             for i in missing
@@ -166,14 +171,11 @@ class DetectorBenchmark(Experiment):
         self, directory: RunDirectory, sources: Sequence[Source], progress: Progress
     ) -> dict[Budget, Calibrated]:
         """Choose the baselines' settings on originals without a window, each budget a part."""
-        width = int(self.max_width)
-        empty = [
-            s for s in sources if not true_stretches(s.curve, threshold=self.threshold, width=width)
-        ]
+        empty = [source for source in sources if self._empty(source)]
         budgets = self._budgets()
         jobs = {
             at: CalibrationJob(
-                empty, budget, self.threshold, self.max_width, self.calibrations, self.seed
+                empty, budget, self.threshold, self.max_width, self.empty_replicates, self.seed
             )
             for at, budget in enumerate(budgets)
             if not directory.has_part("calibration", at)
@@ -189,6 +191,11 @@ class DetectorBenchmark(Experiment):
         order = ["kind", "equal", "size", "rule"]
         settings = read_calibration(directory.assemble("calibration", len(budgets), sort_by=order))
         return {budget: settings[budget] for budget in budgets}
+
+    def _empty(self, source: Source) -> bool:
+        """Tell whether there is nothing to be found."""
+        wanted = {"threshold": self.threshold, "width": int(self.max_width)}
+        return not true_stretches(source.curve, **wanted)  # type: ignore[arg-type]
 
     def _draw_answers(
         self, directory: RunDirectory, tracker: Tracker, progress: Progress

@@ -27,18 +27,23 @@ def against_keeping(pooled: Sequence[Rates], clear: float) -> dict[str, Any]:
     """
 
     def keeps(rule: str, rates: Rates) -> bool:
-        return rule not in OWN and not rule.endswith(CALIBRATED) and rates["alarmed"] <= LEVEL
+        other = rule in OWN or rule.endswith(CALIBRATED)
+        return not other and (rates["alarmed_worst"] or 0.0) <= LEVEL
 
-    rows, less = [], []
+    rows: list[list[Any]] = []
+    less: dict[str, list[str]] = {"within": [], "clear": []}
     for kind, budget, found in _budgets(pooled):
         row: list[Any] = [kind, budget]
-        for value in ("within", "clear"):
+        for value, behind in less.items():
             own, (best, rule) = found["confident_jump"][value], _best(found, value, keeps)
             row += [own, best, rule]
-            if value == "clear" and (best or 0.0) > (own or 0.0):
-                less.append(f"{kind} at {budget}")
+            if (best or 0.0) > (own or 0.0):
+                behind.append(f"{kind} at {budget}")
         rows.append(row)
-    behind = f"less on {', '.join(less)}" if less else "no less at any budget"
+    told = {
+        value: f"less on {', '.join(behind)}" if behind else "no less at any budget"
+        for value, behind in less.items()
+    }
     return {
         "title": f"confident_jump beside the best baseline that kept {KEPT}",
         "columns": [
@@ -47,9 +52,10 @@ def against_keeping(pooled: Sequence[Rates], clear: float) -> dict[str, Any]:
         ],
         "rows": rows,
         "note": (
-            f"Baselines as they come, where at most {KEPT} of the trajectories had a false "
-            "window. A rise just above the threshold cannot be told for certain from one just "
-            f"below it; of rises of {clear:g} and more confident_jump finds {behind}."
+            f"Baselines as they come, where at most {KEPT} of the trajectories of each original "
+            f"without a window had a false one: confident_jump finds {told['within']}. A rise just "
+            "above the threshold cannot be told for certain from one just below it; of rises of "
+            f"{clear:g} and more it finds {told['clear']}."
         ),
     }
 
@@ -63,7 +69,14 @@ def against_calibrated(pooled: Sequence[Rates]) -> dict[str, Any]:
     rows, less = [], []
     for kind, budget, found in _budgets(pooled):
         own, (best, rule) = found["confident_jump"], _best(found, "within", told)
-        row = [kind, budget, own["within"], own["alarmed"], best, found[rule]["alarmed"]]
+        row = [
+            kind,
+            budget,
+            own["within"],
+            own["alarmed_worst"],
+            best,
+            found[rule]["alarmed_worst"],
+        ]
         rows.append([*row, rule.removesuffix(CALIBRATED)])
         if (best or 0.0) > (own["within"] or 0.0):
             less.append(f"{kind} at {budget}")
@@ -80,9 +93,9 @@ def against_calibrated(pooled: Sequence[Rates]) -> dict[str, Any]:
         ],
         "rows": rows,
         "note": (
-            f"Calibrated: the smallest threshold at which at most {KEPT} of other trajectories "
-            "without a window raise an alarm. One has to be told which those are: of real data "
-            f"nobody knows, and confident_jump is not told. {behind}"
+            f"Calibrated: the smallest threshold at which at most {KEPT} of other trajectories of "
+            "each original without a window raise an alarm. One has to be told which those are: "
+            f"of real data nobody knows, and confident_jump is not told. {behind}"
         ),
     }
 

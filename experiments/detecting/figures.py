@@ -49,7 +49,7 @@ def detection_figure(cells: pd.DataFrame) -> Figure:
                 axes[row + 1, column].set_axis_off()
                 continue
             _panel(axes[row, column], own, "within")
-            _panel(axes[row + 1, column], own, "alarmed")
+            _panel(axes[row + 1, column], own, "alarmed_worst")
             axes[row, column].set_title(kind)
             axes[row, column].tick_params(labelbottom=False)
             words = "draws per position" if equal == "draws" else "tokens generated"

@@ -16,6 +16,10 @@ LENGTH = 120
 """Tokens of a planted original."""
 
 WIDTHS, HEIGHTS = (1, 3, 10, 30), (0.25, 0.5, 0.9)
+BELOW, TOOTH = 0.15, 0.19
+"""Heights that are none: as far below .2 as the least planted window is above it, and just below.
+What keeps a level on every curve keeps it where rises stay just below the threshold."""
+
 START = 45
 """Tokens kept where the one planted window begins."""
 
@@ -89,6 +93,11 @@ def planted() -> list[Source]:
         _source("level", "none", np.full(LENGTH + 1, 0.9)),
         _source("drift", "none", np.linspace(0.1, 1, LENGTH + 1), end=0),
         _source("dips", "none", _dips(flat - 0.1, depth=0.15)),
+        _source("teeth", "none", _teeth(flat - 0.25, height=TOOTH)),
+        *(
+            _source(f"{BELOW:g} over {w}", "none", flat - BELOW + _ramp(START, w) * BELOW)
+            for w in WIDTHS[:3]
+        ),
     ]
     for width in WIDTHS:
         for height in HEIGHTS:
@@ -149,6 +158,12 @@ def _ramp(start: int, width: int) -> Floats:
 def _dips(curve: Floats, *, depth: float) -> Floats:
     for start in (15, 45, 75):
         curve = curve - depth * (_ramp(start, 4) - _ramp(start + 6, 4))
+    return curve
+
+
+def _teeth(curve: Floats, *, height: float) -> Floats:
+    for start in (12, 32, 52, 72):
+        curve = curve + height * (_ramp(start, 1) - _ramp(start + 10, 1))
     return curve
 
 

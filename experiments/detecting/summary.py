@@ -54,8 +54,8 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
         what was asked; for every kind of data, kind of budget, budget and rule the share found, the
         share found by a window no wider than was asked and by one whose place is, that of the rises
         which are clear of the threshold, precision, false windows per trajectory, share of
-        trajectories with one (exact 95 % interval) and of those that are without a true one, place
-        error, and coverages; tables to be shown.
+        trajectories with one (exact 95 % interval), of those that are without a true one, and of
+        the original without one that has most, place error, and coverages; tables to be shown.
     """
     keys = ["equal", "kind", "size", "rule"]
     pooled = [
@@ -67,7 +67,7 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
     clear = (
         f"Rises of {CLEAR * threshold:g} and more found by one at most {max_width:g} tokens wide"
     )
-    false = "Trajectories with a false window"
+    false = "Trajectories with a false window, of the original without a true one that has most"
     return {
         "asked": {"threshold": threshold, "max_width": max_width},
         "originals": int(cells["original"].nunique()),
@@ -79,10 +79,10 @@ def summarise(cells: pd.DataFrame, *, threshold: float, max_width: float) -> dic
         "tables": [
             _sizes(pooled, "draws", "within", placed, rules),
             _sizes(pooled, "draws", "clear", clear, rules),
-            _sizes(pooled, "draws", "alarmed", false, rules),
+            _sizes(pooled, "draws", "alarmed_worst", false, rules),
             _sizes(pooled, "tokens", "within", placed, rules),
             _sizes(pooled, "tokens", "clear", clear, rules),
-            _sizes(pooled, "tokens", "alarmed", false, rules),
+            _sizes(pooled, "tokens", "alarmed_worst", false, rules),
             _all(pooled, FINDING, rules),
             _all(pooled, TRUSTING, rules),
             against_keeping(pooled, CLEAR * threshold),
@@ -95,7 +95,8 @@ def rates(rows: pd.DataFrame) -> dict[str, Any]:
     """Give the rates of cells taken together; null where there is nothing to divide by."""
     total = rows[list(CELLS.names[7:])].sum()
     hit = total["windows"] - total["false"]
-    empty = rows[rows["true"] == 0][["alarmed", "trajectories"]].sum()
+    without = rows[rows["true"] == 0].groupby("original")[["alarmed", "trajectories"]].sum()
+    empty, shares = without.sum(), without["alarmed"] / without["trajectories"]
     low, high = clopper_pearson(total["alarmed"], total["trajectories"])
     return {
         "trajectories": int(total["trajectories"]),
@@ -112,6 +113,7 @@ def rates(rows: pd.DataFrame) -> dict[str, Any]:
         "alarmed_upper": float(high),
         "empty": int(empty["trajectories"]),
         "alarmed_empty": _ratio(empty["alarmed"], empty["trajectories"]),
+        "alarmed_worst": float(shares.max()) if len(shares) else None,
         "place_error": _ratio(total["error"], hit),
         "place_coverage": _ratio(total["placed"], hit),
         "height_coverage": _ratio(total["height"], total["windows"]),

@@ -43,7 +43,7 @@ def small(**changed: Any) -> DetectorBenchmark:
         "draws": (5,),
         "tokens": (3000,),
         "replicates": 1,
-        "calibrations": 1,
+        "empty_replicates": 1,
         "workers": 1,
     }
     return DetectorBenchmark(**settings | changed)
@@ -203,7 +203,7 @@ def test_processes_change_no_number(tmp_path: Path) -> None:
     [
         ({"originals": -1}, "originals"),
         ({"replicates": 0}, "replicates"),
-        ({"calibrations": 0}, "calibrations"),
+        ({"empty_replicates": 0}, "empty_replicates"),
         ({"workers": 0}, "workers"),
         ({"draws": ()}, "draws"),
         ({"draws": (5, 5)}, "draws"),

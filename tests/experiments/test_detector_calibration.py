@@ -24,6 +24,7 @@ from experiments.detecting.rules import UsualStep
 from experiments.detecting.sources import planted, true_stretches
 
 EMPTY = [s for s in planted() if not true_stretches(s.curve, threshold=0.2, width=10)]
+NAMED = {s.name: s for s in EMPTY}
 MANY = 12
 SOUGHT = Sought(0.2, Width(10))
 
@@ -36,8 +37,10 @@ def calibrated(kind: Kind, size: int) -> Calibrated:
     return read_calibration(pa.Table.from_pylist(rows, schema=CALIBRATION))[budget]
 
 
-def test_five_planted_originals_are_without_a_window() -> None:
-    assert {s.name for s in EMPTY} == {"level", "drift", "dips", "0.25 over 30", "0.5 over 30"}
+def test_planted_originals_without_a_window() -> None:
+    rises = {f"{height} over 30" for height in (0.25, 0.5)}  # too slow
+    rises |= {f"0.15 over {width}" for width in (1, 3, 10)}
+    assert {s.name for s in EMPTY} == {"level", "drift", "dips", "teeth", *rises}
 
 
 def test_cuts_are_those_of_pelt_at_every_penalty() -> None:
@@ -69,7 +72,7 @@ def test_a_calibrated_baseline_keeps_the_level_on_other_draws(kind: Kind) -> Non
 
 
 def test_settings_are_the_least_that_keep_the_level() -> None:
-    """At the threshold at most 5 % of the same draws fire; a little below it more do."""
+    """At the threshold at most 5 % of an original's draws fire; a little below it more do."""
     budget = Budget("every token", "draws", 10)
     rows = calibrate(EMPTY, budget, sought=SOUGHT, trajectories=MANY, seed=3)
     values = {row["rule"]: row["value"] for row in rows}
@@ -78,16 +81,13 @@ def test_settings_are_the_least_that_keep_the_level() -> None:
     assert all(row["trajectories"] == total for row in rows)
     from critwin.seeds import fold_in
 
-    curves = [
-        draw(s, budget, np.random.default_rng(fold_in(3, "calibration", s.name, r)), SOUGHT).curves[
-            0
-        ]
-        for s in EMPTY
-        for r in range(MANY)
-    ]
+    def fires(rule: UsualStep | PaperJump | ChangePoint, name: str, r: int) -> bool:
+        rng = np.random.default_rng(fold_in(3, "calibration", name, r))
+        curve = draw(NAMED[name], budget, rng, SOUGHT).curves[0]
+        return any(w.direction == "rise" for w in rule.find(curve))
 
     def share(rule: UsualStep | PaperJump | ChangePoint) -> float:
-        return sum(any(w.direction == "rise" for w in rule.find(c)) for c in curves) / total
+        return max(sum(fires(rule, name, r) for r in range(MANY)) / MANY for name in NAMED)
 
     assert share(UsualStep(threshold=values["step"])) <= LEVEL
     assert share(UsualStep(threshold=values["step"] - 2e-6)) > LEVEL
@@ -107,7 +107,7 @@ def test_with_a_single_draw_no_step_means_anything() -> None:
 def test_where_a_calibrated_baseline_finds_more_it_is_said() -> None:
     def row(rule: str, size: int, within: float) -> dict[str, object]:
         cell = {"kind": "forks", "equal": "draws", "size": size, "rule": rule}
-        return {**cell, "within": within, "alarmed": 0.0}
+        return {**cell, "within": within, "alarmed_worst": 0.0}
 
     pooled = [
         *(row("confident_jump", 5, 0.3), row("step_calibrated", 5, 0.4), row("step", 5, 0.9)),
@@ -122,7 +122,7 @@ def test_where_a_calibrated_baseline_finds_more_it_is_said() -> None:
 def test_baselines_that_fire_too_often_are_not_compared() -> None:
     def row(rule: str, within: float, clear: float, alarmed: float) -> dict[str, object]:
         cell = {"kind": "forks", "equal": "draws", "size": 5, "rule": rule}
-        return {**cell, "within": within, "clear": clear, "alarmed": alarmed}
+        return {**cell, "within": within, "clear": clear, "alarmed_worst": alarmed}
 
     pooled = [row("confident_jump", 0.6, 0.8, 0.0), row("hierarchy", 0.7, 0.9, 0.0)]
     pooled += [row("step", 0.9, 1.0, 0.06), row("step_calibrated", 0.9, 1.0, 0.0)]
@@ -131,4 +131,4 @@ def test_baselines_that_fire_too_often_are_not_compared() -> None:
     assert "no less at any budget" in table["note"]
     table = against_keeping([*pooled, row("change_point", 0.7, 0.9, 0.05)], 0.3)
     assert table["rows"][0][2:] == [0.6, 0.7, "change_point", 0.8, 0.9, "change_point"]
-    assert "finds less on forks at 5 draws." in table["note"]
+    assert table["note"].count("finds less on forks at 5 draws.") == 2
