@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from critwin.curve import MeasuredCurve, curves_table
 from critwin.errors import ParameterError, RolloutError
@@ -21,12 +19,13 @@ from critwin.rollouts.rows import Rollouts, check_rows, without_trajectories
 from critwin.rollouts.tables import count_curve, rollout_originals, summarise_rollouts
 from critwin.verdict_summary import add_verdicts
 from critwin.window import WindowRule, find_all, verdicts_table, windows_table
-from experiments.experiment import Accounts, Experiment
+from experiments.experiment import Accounts
+from experiments.file_experiment import FileExperiment
 from experiments.tracker import Progress, Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectFile(Experiment):
+class DetectFile(FileExperiment):
     """Read rollouts, make curves, find windows (docs/detect_file.md).
 
     Attributes:
@@ -35,14 +34,11 @@ class DetectFile(Experiment):
         on_error: Whether a row that cannot be used stops everything, or is left out and counted.
     """
 
-    path: str
     window: WindowRule
-    on_error: Literal["stop", "skip"] = "stop"
 
     name: ClassVar[str] = "detect_file"
     stage: ClassVar[str] = "detect"
     axis: ClassVar[str] = "trajectories_done"
-    execution: ClassVar[frozenset[str]] = frozenset({"path"})
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -58,9 +54,7 @@ class DetectFile(Experiment):
         Raises:
             ParameterError: The file cannot be read, or a row of it cannot be used.
         """
-        file = Path(self.path).expanduser()
-        if not file.is_file():
-            raise ParameterError("path", self.path, "a file of rollouts; there is no such file")
+        file = self.place("rollouts")
         try:
             rollouts = check_rows(read_rows(file), file.name)
             if rollouts.form == "branches":
@@ -75,8 +69,7 @@ class DetectFile(Experiment):
 
     def check(self) -> None:
         """Refuse a file that cannot be used, and a rule that looks at levels it does not have."""
-        if self.on_error not in ("stop", "skip"):
-            raise ParameterError("on_error", self.on_error, "stop or skip")
+        super().check()
         # nats are known where paths are
         known = ForkProtocol() if self.rollouts.form == "branches" else EveryToken()
         self.window.check(known)
@@ -84,10 +77,6 @@ class DetectFile(Experiment):
     def tags(self) -> list[str]:
         """Name the experiment, the rule and the form of the file."""
         return [self.name, type(self.window).__name__, self.rollouts.form]
-
-    def fingerprint(self) -> str:
-        """Hash the file."""
-        return hashlib.sha256(Path(self.path).expanduser().read_bytes()).hexdigest()
 
     def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
         """Write curves, windows, summary, figures and page."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from critwin.asking import refuse_asking
 from critwin.errors import ParameterError, RolloutError
@@ -25,7 +23,8 @@ from critwin.verdicts_file import (
     read_gradable,
     verdict_counts,
 )
-from experiments.experiment import Accounts, Experiment
+from experiments.experiment import Accounts
+from experiments.file_experiment import FileExperiment
 from experiments.tracker import Progress, Tracker
 
 ROWS_PER_STEP = 500
@@ -33,7 +32,7 @@ ROWS_PER_STEP = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradeFile(Experiment):
+class GradeFile(FileExperiment):
     """Label each row of a file and compare it with its reference answer (docs/grading.md).
 
     Attributes:
@@ -42,14 +41,11 @@ class GradeFile(Experiment):
         on_error: Whether a row that cannot be graded stops everything, or is left out and counted.
     """
 
-    path: str
     feature: Feature
-    on_error: Literal["stop", "skip"] = "stop"
 
     name: ClassVar[str] = "grade_file"
     stage: ClassVar[str] = "grade"
     axis: ClassVar[str] = "rows_done"
-    execution: ClassVar[frozenset[str]] = frozenset({"path"})
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -63,9 +59,7 @@ class GradeFile(Experiment):
         Raises:
             ParameterError: The file cannot be read, or a row of it cannot be graded.
         """
-        file = Path(self.path).expanduser()
-        if not file.is_file():
-            raise ParameterError("path", self.path, "a file of answers; there is no such file")
+        file = self.place("answers")
         try:
             found = read_gradable(file)
             if self.on_error == "stop":
@@ -78,18 +72,13 @@ class GradeFile(Experiment):
 
     def check(self) -> None:
         """Refuse a file that cannot be used, and a feature that has to ask a model."""
-        if self.on_error not in ("stop", "skip"):
-            raise ParameterError("on_error", self.on_error, "stop or skip")
+        super().check()
         refuse_asking(self.feature, "a file has no model to ask")
         _ = self.file
 
     def tags(self) -> list[str]:
         """Name the experiment and the feature."""
         return [self.name, type(self.feature).__name__]
-
-    def fingerprint(self) -> str:
-        """Hash the file."""
-        return hashlib.sha256(Path(self.path).expanduser().read_bytes()).hexdigest()
 
     def run(self, directory: RunDirectory, *, tracker: Tracker, progress: Progress) -> Accounts:
         """Write the verdicts and their counts."""

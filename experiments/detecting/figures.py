@@ -35,7 +35,7 @@ DRAWN = (
 
 
 def detection_figure(cells: pd.DataFrame) -> Figure:
-    """Draw what each rule finds and places, and its false alarms, at equal draws and tokens."""
+    """Draw what each rule finds, and its false alarms on the curve where it has most."""
     # aimed forks have no number of draws per position: their column is half empty, so it is last
     spread = {str(kind) for kind in cells.loc[cells["equal"] == "draws", "kind"]}
     kinds = sorted(dict.fromkeys(cells["kind"]), key=lambda kind: kind not in spread)
@@ -56,7 +56,7 @@ def detection_figure(cells: pd.DataFrame) -> Figure:
             axes[row + 1, column].set_xlabel(words)
             axes[row + 1, column].axhline(0.05, color=QUIET, linewidth=0.7, linestyle=":")
         for row in range(4):
-            axes[row, 0].set_ylabel("found" if row % 2 == 0 else "false alarms")
+            axes[row, 0].set_ylabel("found" if row % 2 == 0 else "false, worst curve")
         handles, names = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=4)
     return figure
