@@ -7,6 +7,7 @@ fast tokens come. The same expected tokens tell a run that works how much of it 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,7 +15,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from critwin.changes import Sought
+from critwin.changes import Sought, Width
+from critwin.curve import GridCurve
 from critwin.fork_aiming import LATER_SHARES, Task, first_look, needed_evidence
 from critwin.fork_allocation import Allocation, Wish, allocate, expected_half_widths
 from critwin.fork_expectation import Expectation, leave_mass
@@ -23,6 +25,7 @@ from critwin.fork_intervals import linear_form_interval
 from critwin.fork_measuring import pilot_forks
 from critwin.forks import curve_weights, stay_probability
 from critwin.grid_costs import expected_tokens
+from critwin.pair_search import changes
 from critwin.protocol import ForkProtocol, Fractions, Grid, Protocol, Sampling
 from critwin.protocol_costs import compare_protocols
 from critwin.statistics import clopper_pearson, newcombe_difference
@@ -51,7 +54,7 @@ class OriginalPlan:
             most of the curve rough. So are the draws.
         smallest_rise: Smallest rise whose interval, joint over the stretches that the rule
             compares, is expected to lie above nothing: with forks on the stretch that is hardest to
-            measure, with a grid about 1/2, where draws tell least. Above 1: none.
+            measure, with a grid a step about 1/2, where draws tell least. Above 1: none.
         smallest_window: The same above the rule's threshold. Aimed forks need not measure the
             stretch that is hardest: with them it is one that the pilot saw, whatever its height.
         met: Whether the wanted half-width is expected to be reached.
@@ -84,7 +87,7 @@ def plan_original(
         expected: What its path, and a pilot where there was one, let expect.
         compared: Fractions kept whose neighbouring pairs the window rule compares; may be empty.
         threshold: Rise above which it calls one a window, in [0, 1).
-        sought: What aimed forks are aimed at; needed for them alone.
+        sought: What a rule that certifies windows asks for; needed for aimed forks.
 
     Raises:
         TypeError: The protocol is neither forks nor a grid.
@@ -116,7 +119,10 @@ def plan_original(
         left = expected_tokens(expected.probability, expected.cost)
         tokens = protocol.n * float(left[levels].sum())
         rise, window = (
-            _grid_rise(protocol.n, max(len(stretches[0]), 1), above) for above in (0.0, threshold)
+            _grid_rise(protocol.n, max(len(stretches[0]), 1), above)
+            if sought is None
+            else _searched_rise(protocol.n, levels, length, sought.width, above)
+            for above in (0.0, threshold)
         )
         cheaper = _grid_or_forks(expected, half, tokens) if choice else None
     else:
@@ -246,6 +252,35 @@ def _grid_rise(draws: int, comparisons: int, above: float) -> float:
     )
     found = rises[lower > above]
     return float(found[0]) if len(found) else 1 + 1 / draws
+
+
+def _searched_rise(
+    draws: int, levels: Sequence[int], length: int, width: Width, above: float
+) -> float:
+    """Give the smallest step about 1/2 that a search within a width certifies; 1 + 1/draws if none.
+
+    It stands in the middle of the levels, and counts come out as expected.
+    """
+    position = np.append(np.unique(levels), length)
+    middle = (len(position) - 1) // 2
+    trials = np.append(np.full(len(position) - 1, draws), 0)
+
+    def certified(missed: int) -> bool:
+        low = missed / draws
+        agreement = np.where(np.arange(len(position)) < middle, low, 1 - low)
+        none = np.zeros(len(position))
+        curve = GridCurve(
+            *("", "", True, "grid", length, position),
+            *(agreement, agreement, agreement, trials, none),
+        )
+        found = changes(curve, width=width)
+        over = (found.change > above) & (found.end < length)
+        found.sharpen(np.flatnonzero(over))
+        return bool((found.lower[over] > above).any())
+
+    fewer = range(draws // 2, -1, -1)  # the fewer miss, the larger the step
+    first = bisect_left(fewer, True, key=certified)
+    return 1 - 2 * fewer[first] / draws if first < len(fewer) else 1 + 1 / draws
 
 
 def _cheaper(

@@ -13,6 +13,8 @@ from critwin.fork_expectation import Expectation
 from critwin.planning import Total, plan_original, quick_tokens
 from critwin.protocol import EveryToken, ForkProtocol, Fractions
 from critwin.statistics import newcombe_difference
+from critwin.windows.confident_jump import ConfidentJump
+from tests.critwin.windows.known_curves import grid_of
 
 FRACTIONS = (0.05, 0.1, 0.3, 0.5, 0.7, 0.9)
 
@@ -45,6 +47,31 @@ def test_the_smallest_window_of_a_grid_is_the_first_that_its_interval_certifies(
     assert plan.smallest_rise < plan.smallest_window - 0.4
     few = plan_original(Fractions(n=2), expected, compared=FRACTIONS, threshold=0.5)
     assert few.smallest_window > 1
+
+
+def test_the_smallest_window_at_every_token_is_found_and_smaller_ones_are_not() -> None:
+    """One in two draws shows more than is expected, at the best of several stretches more than one.
+
+    40 runs, 3 standard errors.
+    """
+    rule, n = ConfidentJump(threshold=0.2, max_width=10), 60
+    expected = Expectation.from_path(path(n))
+    plan = plan_original(EveryToken(n=25), expected, compared=(), threshold=0.2, sought=rule.sought)
+    alone = plan_original(EveryToken(n=25), expected, compared=(), threshold=0.2)
+    assert plan.smallest_rise < plan.smallest_window < alone.smallest_window - 0.1
+
+    def share(rise: float) -> float:
+        p = 0.5 + rise / 2 * np.where(np.arange(n + 1) < n // 2, -1, 1)
+        rng, found = np.random.default_rng(0), 0
+        for _ in range(40):
+            drawn = np.append(rng.binomial(25, p[:-1]) / 25, p[-1])
+            windows = rule.find(grid_of(np.arange(n + 1), drawn, 25))
+            found += any(w.direction == "rise" for w in windows)
+        return found / 40
+
+    error = np.sqrt(0.25 / 40)
+    assert share(plan.smallest_window) > 0.5 - 3 * error
+    assert share(plan.smallest_window - 0.15) < 0.5 - 3 * error
 
 
 def test_more_forks_find_smaller_windows() -> None:
