@@ -92,7 +92,8 @@ class Changes:
         middle_start: Tokens kept at the start of the middle stretch of a mean, else `start`.
         middle_end: Tokens kept at its end, else `end`.
         longest: Tokens of the longest stretch of a mean, else those from start to end.
-        nats: Surprisal of the block, in nats; not a number where the path is not known.
+        nats: Surprisal of the block, in nats, of the largest one of a mean; not a number where the
+            path is not known.
         change: Estimates.
         error: Rough standard errors; they only steer which intervals are computed.
         lower: Lower ends, all of them valid at once; sharper where `sharpen` was there.
@@ -124,7 +125,7 @@ class Changes:
         self.pooled = pairs.get("pooled", np.zeros(len(self.start))).astype(bool)
         self.middle_start = pairs.get("middle_start", self.start)
         self.middle_end = pairs.get("middle_end", self.end)
-        self.longest = pairs.get("longest", self.end - self.start)
+        self.longest = pairs.get("longest", self.end - self.start).astype(np.int64)
         self.length, self.everywhere = length, everywhere
         self.left_out, self.left_out_change = left_out, left_out_change
         self._level = 1 - (1 - CHEAP_SHARE) * error / max(len(self.start), 1)

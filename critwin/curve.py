@@ -94,8 +94,15 @@ class MeasuredCurve(Curve, ABC):
         """
 
 
+@dataclass(frozen=True)
 class GridCurve(MeasuredCurve):
-    """A curve counted at each position from resamples of its own."""
+    """A curve counted at each position from resamples of its own.
+
+    Attributes:
+        nats: Surprisal of the tokens up to each position, shape (L,); None where it is not known.
+    """
+
+    nats: Floats | None = None
 
     def differences(
         self,
@@ -145,7 +152,8 @@ def grid_curves(originals: pd.DataFrame, resamples: pd.DataFrame) -> list[GridCu
     everything is added with its exact value.
 
     Args:
-        originals: Columns original_id, label, token_ids of the originals table.
+        originals: Columns original_id, label, token_ids of the originals table, and surprisal where
+            resamples are drawn as the originals were.
         resamples: Columns original_id, position, label, kind of the resamples table.
 
     Returns:
@@ -154,19 +162,32 @@ def grid_curves(originals: pd.DataFrame, resamples: pd.DataFrame) -> list[GridCu
     grid = resamples[resamples["kind"] == "grid"]
     by_original = {str(name): own for name, own in grid.groupby("original_id", sort=False)}
     curves: list[GridCurve] = []
-    rows = zip(originals["original_id"], originals["label"], originals["token_ids"], strict=True)
-    for original_id, label, token_ids in rows:
+    unknown = pd.Series([()] * len(originals), index=originals.index)
+    columns = (originals[name] for name in ("original_id", "label", "token_ids"))
+    rows = zip(*columns, originals.get("surprisal", unknown), strict=True)
+    for original_id, label, token_ids, surprisal in rows:
         if original_id in by_original:
-            curves += _curves_of(original_id, label, len(token_ids), by_original[original_id])
+            reached = np.concatenate([[0.0], np.cumsum(np.asarray(surprisal, np.float64))])
+            known = len(reached) == len(token_ids) + 1 and bool(np.isfinite(reached).all())
+            curves += _curves_of(
+                original_id,
+                label,
+                by_original[original_id],
+                length=len(token_ids),
+                nats=reached if known else None,
+            )
     return curves
 
 
-def _curves_of(original_id: str, own: str, length: int, draws: pd.DataFrame) -> list[GridCurve]:
+def _curves_of(
+    original_id: str, own: str, draws: pd.DataFrame, *, length: int, nats: Floats | None
+) -> list[GridCurve]:
     counts = pd.crosstab(draws["position"], draws["label"]).sort_index()
     trials = counts.sum(axis=1).to_numpy(dtype=np.int64)
     position = counts.index.to_numpy(dtype=np.int64)
     unscored = counts[UNSCORED].to_numpy() / trials if UNSCORED in counts else 0.0 * trials
     others = sorted({*counts.columns, UNSCORED} - {own})
+    every = np.append(position, length)
     curves = []
     for label in (own, *others):
         hits = counts[label].to_numpy() if label in counts else np.zeros_like(trials)
@@ -179,12 +200,13 @@ def _curves_of(original_id: str, own: str, length: int, draws: pd.DataFrame) -> 
                 own=label == own,
                 estimator="grid",
                 length=length,
-                position=np.append(position, length),
+                position=every,
                 agreement=np.append(hits / trials, end),
                 lower=np.append(lower, end),
                 upper=np.append(upper, end),
                 trials=np.append(trials, 0),
                 unscored=np.append(unscored, float(own == UNSCORED)),
+                nats=None if nats is None else nats[every],
             )
         )
     return curves

@@ -58,10 +58,13 @@ class _Means:
         ]
 
 
-def grid_changes(curve: GridCurve, width: Width, error: float) -> Changes:
-    """Bound every change between positions that were visited; `error` is that of all at once."""
+def grid_changes(curve: GridCurve, width: Width, above: float, error: float) -> Changes:
+    """Bound every change between positions that were visited; `error` is that of all at once.
+
+    Where the path's surprisal is known, pairs that cannot change by more than `above` are left out.
+    """
     position, trials = curve.position, curve.trials
-    means = _means_within(curve, width)
+    means, left = _told_apart(curve, _means_within(curve, width), above)
     hits = np.rint(curve.agreement * trials)
     drawn = trials > 0
     alone = 1 - CHEAP_SHARE * error / max(int(drawn.sum()), 1)
@@ -71,17 +74,23 @@ def grid_changes(curve: GridCurve, width: Width, error: float) -> Changes:
         curve.agreement, low, high
     )
     middle = means.first + (means.count - 1) // 2
+    nats = _nats(curve, means)[1]
+    # p_e - p_s = (1 - P) (p_e - D) for a mean leave value D in [0, 1]
+    leave = np.where(np.isnan(nats), 1.0, -np.expm1(-nats))
+    change = after - before
+    least = np.maximum(low_after - high_before, -leave * (1 - low_after))
+    most = np.minimum(high_after - low_before, leave * high_after)
     pairs = {
         "start": position[means.first],
         "end": position[means.first + means.count - 1 + means.lag],
         "middle_start": position[middle],
         "middle_end": position[middle + means.lag],
-        "longest": _longest(position, means),
-        "nats": np.full(len(means.first), np.nan),
-        "change": after - before,
+        "longest": _sizes(position, means)[1],
+        "nats": nats,
+        "change": change,
         "error": _errors(means, hits, trials),
-        "lower": low_after - high_before,
-        "upper": high_after - low_before,
+        "lower": np.minimum(least, change),
+        "upper": np.maximum(most, change),
         "pooled": means.count > 1,
     }
     known = np.where(drawn, 0.0, curve.agreement)
@@ -95,8 +104,8 @@ def grid_changes(curve: GridCurve, width: Width, error: float) -> Changes:
     return Changes(
         pairs=pairs,
         length=curve.length,
-        left_out=0,
-        left_out_change=0.0,
+        left_out=len(left),
+        left_out_change=float(left.max(initial=0.0)),
         everywhere=curve.everywhere,
         error=error,
         sharp=sharp,
@@ -176,15 +185,38 @@ def _known_pairs(level: float) -> dict[tuple[int, ...], tuple[float, float]]:
     return {}
 
 
-def _longest(position: Ints, means: _Means) -> Ints:
-    """Give the tokens of the longest stretch of each mean."""
-    longest: Ints = position[means.first + means.lag] - position[means.first]
+def _sizes(reached: npt.NDArray[np.generic], means: _Means) -> tuple[Floats, Floats]:
+    """Give the least and the greatest size of the stretches of each mean; sizes add up."""
+    values = reached.astype(np.float64)
+    least = values[means.first + means.lag] - values[means.first]
+    most = least.copy()
     for count in np.unique(means.count[means.count > 1]):
         rows = np.flatnonzero(means.count == count)
         start = means.first[rows, None] + np.arange(count)
-        tokens = position[start + means.lag[rows, None]] - position[start]
-        longest[rows] = tokens.max(axis=1)
-    return longest
+        size = values[start + means.lag[rows, None]] - values[start]
+        least[rows], most[rows] = size.min(axis=1), size.max(axis=1)
+    return least, most
+
+
+def _nats(curve: GridCurve, means: _Means) -> tuple[Floats, Floats]:
+    """Give the least and the greatest surprisal of the stretches of each mean."""
+    if curve.nats is None:
+        unknown = np.full(len(means.first), np.nan)
+        return unknown, unknown
+    return _sizes(curve.nats, means)
+
+
+def _told_apart(curve: GridCurve, means: _Means, above: float) -> tuple[_Means, Floats]:
+    """Leave out means of which a stretch cannot change enough.
+
+    Returns:
+        The others, and by how much each pair that was left out changes at most.
+    """
+    most = -np.expm1(-_nats(curve, means)[0])
+    # sums of rounded logarithms: a block on the threshold is looked at rather than left out
+    left = most <= above * (1 - 1e-12)
+    kept = _Means(means.first[~left], means.lag[~left], means.count[~left])
+    return kept, most[left & (means.count == 1)]
 
 
 def _means_within(curve: GridCurve, width: Width) -> _Means:

@@ -53,7 +53,7 @@ def changes(
     if isinstance(curve, ForkCurve):
         return fork_changes(curve, width, above, 1 - level)
     if isinstance(curve, GridCurve) and width.unit != "nats":
-        return grid_changes(curve, width, 1 - level)
+        return grid_changes(curve, width, above, 1 - level)
     raise TypeError(f"changes of a {type(curve).__name__} in {width.unit}")
 
 

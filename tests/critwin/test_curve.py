@@ -107,3 +107,15 @@ def test_unscored_has_a_curve_where_it_was_not_seen() -> None:
     trials = unscored.trials[:-1]
     np.testing.assert_allclose(unscored.upper[:-1], 1 - 0.025 ** (1 / trials))
     assert unscored.upper[-1] == 0
+
+
+def test_surprisal_is_kept_where_all_of_it_is_known() -> None:
+    originals, resamples = tables()
+    assert grid_curves(originals, resamples)[0].nats is None
+    nats = [0.5, 0.0, 0.25, 1.0, 0.0, 0.0, 2.0, 0.125]
+    for own, known in ((nats, True), ([*nats[:-1], float("nan")], False), ([], False)):
+        curve = grid_curves(originals.assign(surprisal=[own]), resamples)[1]
+        if known:
+            np.testing.assert_allclose(curve.nats, [0, 0.5, 1.75, 3.875])  # at 0, 2, 6, 8
+        else:
+            assert curve.nats is None

@@ -47,6 +47,11 @@ class Known:
             Forks("x", own, self.probability, labels, counts, self.n, Blocks.single(self.n)), "a"
         )
 
+    @property
+    def nats(self) -> Floats:
+        """Surprisal of the path up to each position."""
+        return np.append(0.0, np.cumsum(-np.log(self.probability)))
+
     def grid(self, count: int, rng: np.random.Generator, *, step: int = 1) -> GridCurve:
         position = np.append(np.arange(0, self.n, step), self.n)
         hits = rng.binomial(count, self.curve[position[:-1]])

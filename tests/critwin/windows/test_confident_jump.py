@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,8 @@ def test_where_nothing_can_change_the_surprisal_proves_it() -> None:
     assert (rise.verdict, rise.pairs) == ("none", 0)
     assert rise.left_out == sum(min(10, 60 - s) for s in range(60))
     assert rise.change_upper == pytest.approx(1 - 0.95**10)
+    grid = replace(known.grid(1, RNG(4)), nats=known.nats)
+    assert ConfidentJump().search(grid).verdicts[0] == rise
 
 
 def test_a_grid_that_skips_positions_rules_nothing_out() -> None:
