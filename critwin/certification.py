@@ -79,8 +79,9 @@ def certified(found: Changes, asked: Search) -> list[int]:
         first, order = order[: found.batch], order[found.batch :]
         found.sharpen(first)
         sure = first[found.lower[first] > threshold]
-        # of the shortest the one that is certified highest
-        for i in sure[np.lexsort((-found.lower[sure], found.tokens[sure]))].tolist():
+        # of the shortest a pair rather than a mean, and the one that is certified highest
+        by = (-found.lower[sure], found.pooled[sure], found.tokens[sure])
+        for i in sure[np.lexsort(by)].tolist():
             if any(_meet(found, i, j) for j in (*chosen, *near)):
                 continue
             joined = any(_fit(found, i, j, width) for j in chosen)
@@ -99,11 +100,12 @@ def _meet(found: Changes, which: Ints | int, j: int) -> npt.NDArray[np.bool_]:
 
 
 def _fit(found: Changes, i: int, j: int, width: Width) -> bool:
-    """Tell whether two pairs fit into one stretch of the width; in nats they never do."""
+    """Tell whether two windows fit into one stretch of the width; in nats they never do."""
     if width.unit == "nats":
         return False
     limit = width.size if width.unit == "tokens" else width.size * found.length
-    span = max(found.end[i], found.end[j]) - min(found.start[i], found.start[j])
+    first = min(found.middle_start[i], found.middle_start[j])
+    span = max(found.middle_end[i], found.middle_end[j]) - first
     return bool(span <= limit)
 
 
@@ -111,8 +113,8 @@ def place(found: Changes, chosen: int, threshold: float) -> tuple[int, int]:
     """Give where the shortest rise above a threshold that meets a certified one may lie.
 
     It is no longer than the certified one and shares a token with it, or is it; the hull of all
-    such pairs that may rise above the threshold holds it. Of a mean of changes one stretch is such
-    a rise, which one is not known; the hull of those that may be holds that, and what it holds.
+    such pairs that may rise above the threshold holds it. Of a mean one stretch rises above it, it
+    is not known which: the hull of all pairs inside the mean that may do so holds that stretch.
     """
     pair = found.pair(chosen)
     near = (found.tokens <= found.longest[chosen]) & ~found.pooled

@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -120,8 +121,8 @@ def plan_original(
         tokens = protocol.n * float(left[levels].sum())
         rise, window = (
             _grid_rise(protocol.n, max(len(stretches[0]), 1), above)
-            if sought is None
-            else _searched_rise(protocol.n, levels, length, sought.width, above)
+            if sought is None or len(levels) < 2
+            else _searched_rise(protocol.n, tuple(levels), length, sought.width, above)
             for above in (0.0, threshold)
         )
         cheaper = _grid_or_forks(expected, half, tokens) if choice else None
@@ -254,12 +255,14 @@ def _grid_rise(draws: int, comparisons: int, above: float) -> float:
     return float(found[0]) if len(found) else 1 + 1 / draws
 
 
+@lru_cache(maxsize=256)
 def _searched_rise(
-    draws: int, levels: Sequence[int], length: int, width: Width, above: float
+    draws: int, levels: tuple[int, ...], length: int, width: Width, above: float
 ) -> float:
-    """Give the smallest step about 1/2 that a search within a width certifies; 1 + 1/draws if none.
+    """Give the smallest step that a search within a width certifies; 1 + 1/draws where none is.
 
-    It stands in the middle of the levels, and counts come out as expected.
+    It rises from below 1/2 to as much above it in the middle of the levels, and counts come out as
+    expected.
     """
     position = np.append(np.unique(levels), length)
     middle = (len(position) - 1) // 2
@@ -268,10 +271,18 @@ def _searched_rise(
     def certified(missed: int) -> bool:
         low = missed / draws
         agreement = np.where(np.arange(len(position)) < middle, low, 1 - low)
-        none = np.zeros(len(position))
         curve = GridCurve(
-            *("", "", True, "grid", length, position),
-            *(agreement, agreement, agreement, trials, none),
+            original_id="",
+            label="",
+            own=True,
+            estimator="grid",
+            length=length,
+            position=position,
+            agreement=agreement,
+            lower=agreement,
+            upper=agreement,
+            trials=trials,
+            unscored=np.zeros(len(position)),
         )
         found = changes(curve, width=width)
         over = (found.change > above) & (found.end < length)

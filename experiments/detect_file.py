@@ -54,7 +54,7 @@ class DetectFile(FileExperiment):
         Raises:
             ParameterError: The file cannot be read, or a row of it cannot be used.
         """
-        file = self.place("rollouts")
+        file = self.located("rollouts")
         try:
             rollouts = check_rows(read_rows(file), file.name)
             if rollouts.form == "branches":

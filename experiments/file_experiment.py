@@ -27,7 +27,7 @@ class FileExperiment(Experiment):
 
     execution: ClassVar[frozenset[str]] = frozenset({"path"})
 
-    def place(self, holding: str) -> Path:
+    def located(self, holding: str) -> Path:
         """Give where the file lies.
 
         Args:

@@ -59,7 +59,7 @@ class GradeFile(FileExperiment):
         Raises:
             ParameterError: The file cannot be read, or a row of it cannot be graded.
         """
-        file = self.place("answers")
+        file = self.located("answers")
         try:
             found = read_gradable(file)
             if self.on_error == "stop":

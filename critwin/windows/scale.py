@@ -62,7 +62,7 @@ class ShortestRise(WindowRule):
     def search(self, curve: MeasuredCurve) -> Findings:
         """Measure the scale of a curve of any label."""
         found = changes(curve, width=Width(), above=self.threshold)
-        known = np.isfinite(found.nats).all()
+        known = len(found) > 0 and np.isfinite(found.nats).all()
         sizes = {"tokens": found.longest.astype(np.float64)}
         sizes |= {"fraction": sizes["tokens"] / curve.length}
         sizes |= {"nats": found.nats} if known else {}

@@ -69,14 +69,8 @@ def against_calibrated(pooled: Sequence[Rates]) -> dict[str, Any]:
     rows, less = [], []
     for kind, budget, found in _budgets(pooled):
         own, (best, rule) = found["confident_jump"], _best(found, "within", told)
-        row = [
-            kind,
-            budget,
-            own["within"],
-            own["alarmed_worst"],
-            best,
-            found[rule]["alarmed_worst"],
-        ]
+        alarmed = found[rule]["alarmed_worst"] if rule in found else None
+        row = [kind, budget, own["within"], own["alarmed_worst"], best, alarmed]
         rows.append([*row, rule.removesuffix(CALIBRATED)])
         if (best or 0.0) > (own["within"] or 0.0):
             less.append(f"{kind} at {budget}")
@@ -112,9 +106,9 @@ def _budgets(pooled: Sequence[Rates]) -> Iterator[tuple[str, str, dict[str, Rate
 def _best(
     found: Mapping[str, Rates], value: str, fits: Callable[[str, Rates], bool]
 ) -> tuple[float | None, str]:
-    """Give the largest rate among some rules, and the rule; none and - without any."""
-    fitting = {rule: rates[value] for rule, rates in found.items() if fits(rule, rates)}
+    """Give the largest rate among some rules, and the rule; - where none finds anything."""
+    fitting = {rule: rates[value] or 0.0 for rule, rates in found.items() if fits(rule, rates)}
     if not fitting:
         return None, "-"
-    rule = max(fitting, key=lambda name: fitting[name] or 0.0)
-    return fitting[rule], rule
+    rule = max(fitting, key=lambda name: fitting[name])
+    return fitting[rule], rule if fitting[rule] > 0 else "-"

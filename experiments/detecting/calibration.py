@@ -145,7 +145,7 @@ def _least(largest: Sequence[Sequence[float]], *, most: float = 1 - 1e-6) -> tup
         return 1e-6, 0
     down = -np.sort(-np.array(largest), axis=1)
     # steps are shares of counts: what is equal to the one allowed may not fire either
-    least = float(down[:, int(LEVEL * down.shape[1])].max())
+    least = float(down[:, allowed(down.shape[1])].max())
     value = min(max(least, 0.0) + 1e-6, most)
     return value, int((down >= value).sum())
 
@@ -154,10 +154,19 @@ def _first(settings: Floats, fires: Sequence[Sequence[Sequence[bool]]]) -> tuple
     """Give the smallest setting at which few enough of each fire; where none does, the quietest."""
     if not fires:
         return float(settings[0]), 0
-    shares = np.array(fires).mean(axis=1)
-    few = np.flatnonzero((shares <= LEVEL).all(axis=0))
-    at = int(few[0]) if len(few) else int(shares.max(axis=0).argmin())
-    return float(settings[at]), int(np.array(fires)[:, :, at].sum())
+    alarmed = np.array(fires).sum(axis=1)
+    few = np.flatnonzero((alarmed <= allowed(len(fires[0]))).all(axis=0))
+    at = int(few[0]) if len(few) else int(alarmed.max(axis=0).argmin())
+    return float(settings[at]), int(alarmed[:, at].sum())
+
+
+def allowed(trajectories: int) -> int:
+    """Give in how many of so many a rule may fire, so that others do with a chance of `LEVEL`.
+
+    What k of n exceed another one exceeds with a chance of (k + 1) / (n + 1); of few trajectories
+    none may, and the chance is 1 / (n + 1).
+    """
+    return max(int(LEVEL * (trajectories + 1) + 1e-9) - 1, 0)
 
 
 def _largest_step(curve: MeasuredCurve) -> float:

@@ -27,7 +27,7 @@ class Tally:
         clear: Stretches in which it rises by `CLEAR` times the threshold over at most the width.
         clear_within: Those of them that a window meets which is no wider than what was asked for.
         windows: Windows that were given; only rises are.
-        false: Windows that meet no such stretch.
+        false: Windows that meet no such stretch, or are shorter than any can be.
         alarmed: Trajectories with a false window.
         error: Sum over the other windows of the distance between the middles of window and stretch.
         placed: Windows, of those, whose place holds the whole of a shortest true rise.
@@ -65,6 +65,7 @@ class Truth:
         pairs: The shortest pairs that do.
         clear: Whether each stretch rises by `CLEAR` times the threshold.
         max_width: Over at most so many tokens.
+        least: A window of fewer tokens is false wherever it is.
     """
 
     source: Source
@@ -72,6 +73,7 @@ class Truth:
     pairs: Sequence[tuple[int, int]]
     clear: Sequence[bool]
     max_width: float
+    least: int = 0
 
     @classmethod
     def of(cls, source: Source, *, threshold: float, max_width: float) -> Truth:
@@ -85,7 +87,7 @@ class Truth:
         width = int(max_width)
         stretches = true_stretches(source.curve, threshold=threshold, width=width)
         # "over at least": what rises by exactly so much is clear, whatever floating point says
-        large = shortest_pairs(source.curve, threshold=CLEAR * threshold - 1e-9, width=width)
+        large = shortest_pairs(source.curve, threshold=CLEAR * threshold - 1e-6, width=width)
         return cls(
             source,
             stretches,
@@ -109,7 +111,7 @@ def score(truth: Truth, windows: Sequence[Window], tokens: int, tally: Tally) ->
         pinned |= set(at) if w.place_upper - w.place_lower <= truth.max_width else set()
         change = truth.source.curve[w.position_end] - truth.source.curve[w.position_start]
         tally.height += bool(w.jump_lower - 1e-9 <= change <= w.jump_upper + 1e-9)
-        if not at:
+        if not at or w.position_end - w.position_start < truth.least:
             false += 1
             continue
         middle = (w.position_start + w.position_end) / 2

@@ -136,7 +136,12 @@ def _numbered(work: Callable[[J], Rows], item: tuple[int, J]) -> tuple[int, Rows
 
 
 def _truth(job: SearchJob, rule: str) -> Truth:
-    """Give what a rule asks for: `scale` knows no width and asks for rises over any."""
-    width = job.source.length if rule == "scale" else job.max_width
-    truth = Truth.of(job.source, threshold=job.threshold, max_width=width)
-    return replace(truth, max_width=job.max_width)
+    """Give what a rule asks for.
+
+    `scale` asks for rises over any width, and says that one as short as its window is there.
+    """
+    if rule != "scale":
+        return Truth.of(job.source, threshold=job.threshold, max_width=job.max_width)
+    truth = Truth.of(job.source, threshold=job.threshold, max_width=job.source.length)
+    least = min((end - start for start, end in truth.pairs), default=0)
+    return replace(truth, max_width=job.max_width, least=least)

@@ -142,7 +142,9 @@ def shortest_pairs(curve: Floats, *, threshold: float, width: int) -> list[tuple
     """Give the pairs (start, end) that rise enough and hold no other one, by position."""
     found: list[tuple[int, int]] = []
     for start in range(len(curve) - 1):
-        rises = np.flatnonzero(curve[start + 1 : start + 1 + width] - curve[start] > threshold)
+        # 1 less .8 is .2, whatever floating point says
+        least = threshold + 1e-9
+        rises = np.flatnonzero(curve[start + 1 : start + 1 + width] - curve[start] > least)
         if len(rises):
             end = start + 1 + int(rises[0])
             if found and found[-1][1] >= end:

@@ -113,7 +113,8 @@ def rates(rows: pd.DataFrame) -> dict[str, Any]:
         "alarmed_upper": float(high),
         "empty": int(empty["trajectories"]),
         "alarmed_empty": _ratio(empty["alarmed"], empty["trajectories"]),
-        "alarmed_worst": float(shares.max()) if len(shares) else None,
+        # one trajectory of each tells no share
+        "alarmed_worst": float(shares.max()) if empty["trajectories"] > len(shares) else None,
         "place_error": _ratio(total["error"], hit),
         "place_coverage": _ratio(total["placed"], hit),
         "height_coverage": _ratio(total["height"], total["windows"]),

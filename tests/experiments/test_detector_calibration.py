@@ -128,6 +128,9 @@ def test_baselines_that_fire_too_often_are_not_compared() -> None:
     pooled += [row("step", 0.9, 1.0, 0.06), row("step_calibrated", 0.9, 1.0, 0.0)]
     table = against_keeping(pooled, 0.3)
     assert table["rows"] == [["forks", "5 draws", 0.6, None, "-", 0.8, None, "-"]]
+    assert against_calibrated(pooled[:1])["rows"] == [
+        ["forks", "5 draws", 0.6, 0.0, None, None, "-"]
+    ]
     assert "no less at any budget" in table["note"]
     table = against_keeping([*pooled, row("change_point", 0.7, 0.9, 0.05)], 0.3)
     assert table["rows"][0][2:] == [0.6, 0.7, "change_point", 0.8, 0.9, "change_point"]

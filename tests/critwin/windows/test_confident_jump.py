@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -119,6 +120,15 @@ def test_two_rises_within_the_width_are_one_window() -> None:
     far = Known.of(0.05 + 0.45 * ramp(60, 20, 1) + 0.5 * ramp(60, 40, 1))
     assert len(USUAL.find(near.forks(400, RNG(7)))) == 1
     assert len(USUAL.find(far.forks(400, RNG(7)))) == 2
+
+
+def test_windows_of_means_are_told_apart_only_where_they_do_not_fit_into_the_width() -> None:
+    """A rise over as many tokens as the width: whatever is found of it is one window."""
+    known, rng = Known.of(0.05 + 0.9 * ramp(60, 25, 10)), RNG(12)
+    for _ in range(RUNS):
+        windows = [w for w in USUAL.find(known.grid(100, rng)) if w.direction == "rise"]
+        for left, right in pairwise(windows):
+            assert right.position_end - left.position_start > 10
 
 
 def test_a_slow_rise_is_no_window_however_many_draws() -> None:

@@ -76,3 +76,14 @@ def test_between_the_positions_of_a_grid_it_may_be_shorter() -> None:
     ShortestRise().check(Fractions())
     with pytest.raises(ParameterError, match="threshold"):
         ShortestRise(threshold=1.0)
+
+
+def test_a_rise_by_the_threshold_is_not_above_it() -> None:
+    """.3 less .1 and .7 less .5 are .2, whatever floating point says of sums."""
+    for values in ([0.1, 0.1, 0.3, 0.3, 0.3], [0.5, 0.5, 0.5, 0.7, 0.7]):
+        curve = grid_of(np.arange(6), [*values, values[-1]], 10)
+        (verdict,) = ShortestRise(threshold=0.2).search(curve).verdicts
+        assert verdict.scale["tokens"].estimate is None
+        assert verdict.change == 0.2
+    steps = grid_of(np.arange(7), [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0], 10)
+    assert ShortestRise(threshold=0.2).search(steps).verdicts[0].change == 1.0
