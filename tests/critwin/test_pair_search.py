@@ -184,11 +184,11 @@ def test_means_are_of_stretches_within_the_width_that_share_a_token() -> None:
 
 @pytest.mark.parametrize("even", [True, False])
 def test_means_are_covered_at_once(even: bool) -> None:
-    """95 % promised; 100 runs: at most .05 and 3 standard errors may miss."""
+    """95 % promised; 150 runs: at most .05 and 3 standard errors may miss."""
     rng = np.random.default_rng(9)
     known = Known.of(0.2 + 0.4 * ramp(20, 8, 1) + 0.4 * ramp(20, 12, 4))
     missed = 0
-    for _ in range(100):
+    for _ in range(150):
         trials = np.append(np.full(20, 8) if even else rng.choice([2, 200], 20), 0)
         found = changes(uneven(known, trials, rng), width=Width(7))
         found.sharpen(np.arange(len(found)))
@@ -199,7 +199,7 @@ def test_means_are_covered_at_once(even: bool) -> None:
             ]
         )
         missed += bool(((found.lower > means + 1e-9) | (found.upper < means - 1e-9)).any())
-    assert missed / 100 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
+    assert missed / 150 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 150)
 
 
 def test_means_over_positions_that_lie_unevenly_keep_the_width() -> None:
@@ -216,12 +216,12 @@ def test_means_over_positions_that_lie_unevenly_keep_the_width() -> None:
 
 
 def test_of_a_grid_whose_path_is_known_only_what_may_change_is_looked_at() -> None:
-    """95 % promised, with the bounds that surprisal gives; 100 runs, 3 standard errors."""
+    """95 % promised, with the bounds that surprisal gives; 150 runs, 3 standard errors."""
     known = Known.of(0.2 + 0.4 * ramp(20, 8, 1) + 0.4 * ramp(20, 12, 4))
     stay = np.exp(-known.nats)
     able = {(s, e) for s, e in every_pair(known, 7) if 1 - stay[e] / stay[s] > 0.2 - 1e-13}
     rng, missed = np.random.default_rng(10), 0
-    for _ in range(100):
+    for _ in range(150):
         curve = replace(known.grid(8, rng), nats=known.nats)
         found = changes(curve, width=Width(7), above=0.2)
         single = np.flatnonzero(~found.pooled)
@@ -238,7 +238,7 @@ def test_of_a_grid_whose_path_is_known_only_what_may_change_is_looked_at() -> No
         means = [np.mean([known.curve[e] - known.curve[s] for s, e in some]) for some in every]
         outside = (found.lower > np.add(means, 1e-9)) | (found.upper < np.add(means, -1e-9))
         missed += bool(outside.any())
-    assert missed / 100 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
+    assert missed / 150 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 150)
     blind = changes(known.grid(8, rng), width=Width(7), above=0.2)
     assert len(blind) > len(found)
     assert np.isnan(blind.nats).all()

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.demos
 def test_confident_windows_are_not_false(tmp_path: Path) -> None:
-    small = ["originals=0", "draws=[25]", "tokens=[30000]", "replicates=1", "empty_replicates=2"]
+    small = ["originals=0", "draws=[25]", "tokens=[30000]", "replicates=1", "empty_replicates=3"]
     small += ["tracker=none"]
     shown = subprocess.run(
         [sys.executable, "-m", "launch", "+exp=detector_benchmark", *small, f"outputs={tmp_path}"],

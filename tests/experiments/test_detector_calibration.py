@@ -25,7 +25,7 @@ from experiments.detecting.sources import planted, true_stretches
 
 EMPTY = [s for s in planted() if not true_stretches(s.curve, threshold=0.2, width=10)]
 NAMED = {s.name: s for s in EMPTY}
-MANY = 8
+MANY = 12
 SOUGHT = Sought(0.2, Width(10))
 
 
@@ -56,7 +56,7 @@ def test_cuts_are_those_of_pelt_at_every_penalty() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_calibrated_baseline_keeps_the_level_on_other_draws(kind: Kind) -> None:
-    """Both shares are counted from 72 trajectories: 3 standard errors of their difference."""
+    """Both shares are counted from 60 trajectories: 3 standard errors of their difference."""
     rules = calibrated(kind, 25).rules(0.2)
     alarmed = dict.fromkeys(rules, 0)
     for number, source in enumerate(EMPTY):
