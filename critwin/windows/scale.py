@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -66,7 +67,8 @@ class ShortestRise(WindowRule):
         sizes = {"tokens": found.longest.astype(np.float64)}
         sizes |= {"fraction": sizes["tokens"] / curve.length}
         sizes |= {"nats": found.nats} if known else {}
-        least = {"tokens": 1.0, "fraction": 1 / curve.length}
+        # over a block of surprisal -log P no probability changes by more than 1 - P
+        least = {"tokens": 1.0, "fraction": 1 / curve.length, "nats": -math.log1p(-self.threshold)}
         measured, chosen = {}, None
         for unit, size in sizes.items():
             scale, at = shortest(found, size, self.threshold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,22 @@ def test_between_the_positions_of_a_grid_it_may_be_shorter() -> None:
     ShortestRise().check(Fractions())
     with pytest.raises(ParameterError, match="threshold"):
         ShortestRise(threshold=1.0)
+
+
+def test_between_the_positions_of_a_known_path_it_takes_as_much_surprisal_as_any_rise() -> None:
+    curve = FOUR.grid(400, np.random.default_rng(4), step=5)
+    known = replace(curve, nats=FOUR.nats[curve.position])
+    (verdict,) = ShortestRise().search(known).verdicts
+    nats = verdict.scale["nats"]
+    assert nats.lower == pytest.approx(math.log(2))
+    true = min(
+        FOUR.nats[e] - FOUR.nats[s]
+        for s in range(51)
+        for e in range(s, 51)
+        if FOUR.curve[e] - FOUR.curve[s] > 0.5
+    )
+    assert nats.lower <= true <= nats.upper
+    assert ShortestRise().search(curve).verdicts[0].scale.keys() == {"tokens", "fraction"}
 
 
 def test_a_rise_by_the_threshold_is_not_above_it() -> None:
