@@ -98,7 +98,6 @@ class Changes:
         error: Rough standard errors; they only steer which intervals are computed.
         lower: Lower ends, all of them valid at once; sharper where `sharpen` was there.
         upper: Upper ends, likewise.
-        pooled: Whether it is a mean of changes.
         length: Tokens of the original.
         left_out: Pairs that were left out with a proof.
         left_out_change: No change over one of them is larger, up or down.
@@ -122,10 +121,9 @@ class Changes:
         self.nats, self.change, self.error, self.lower, self.upper = (
             pairs[name].astype(np.float64) for name in ("nats", "change", "error", "lower", "upper")
         )
-        self.pooled = pairs.get("pooled", np.zeros(len(self.start))).astype(bool)
         self.middle_start = pairs.get("middle_start", self.start)
         self.middle_end = pairs.get("middle_end", self.end)
-        self.longest = pairs.get("longest", self.end - self.start).astype(np.int64)
+        self.longest = pairs.get("longest", self.tokens).astype(np.int64)
         self.length, self.everywhere = length, everywhere
         self.left_out, self.left_out_change = left_out, left_out_change
         self._level = 1 - (1 - CHEAP_SHARE) * error / max(len(self.start), 1)
@@ -139,6 +137,12 @@ class Changes:
     def tokens(self) -> Ints:
         """Tokens of each block."""
         return self.end - self.start
+
+    @property
+    def pooled(self) -> Bools:
+        """Whether each is a mean of changes: no stretch of one goes from its start to its end."""
+        pooled: Bools = self.tokens > self.longest
+        return pooled
 
     @property
     def done(self) -> Bools:
@@ -180,7 +184,6 @@ class Changes:
             "error": self.error,
             "lower": -self.upper,
             "upper": -self.lower,
-            "pooled": self.pooled,
             "middle_start": self.middle_start,
             "middle_end": self.middle_end,
             "longest": self.longest,
@@ -202,6 +205,21 @@ class Changes:
         )
         made._level, made._done = self._level, self._done.copy()
         return made
+
+
+def largest_change(nats: Floats) -> Floats:
+    """Give by how much any probability may change over blocks of some surprisal, up or down."""
+    most: Floats = -np.expm1(-nats)
+    return most
+
+
+def may_exceed(nats: Floats, above: float) -> Bools:
+    """Tell over which blocks a probability may change by more than a size; NaN: any may.
+
+    Surprisals are sums of rounded logarithms: a block on the edge is looked at, not left out.
+    """
+    may: Bools = ~(largest_change(nats) <= above * (1 - 1e-12))
+    return may
 
 
 def near_enough(tokens: Ints, nats: Floats, length: int, width: Width) -> Bools:

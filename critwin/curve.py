@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -104,6 +104,49 @@ class GridCurve(MeasuredCurve):
 
     nats: Floats | None = None
 
+    @classmethod
+    def counted(
+        cls,
+        hits: npt.ArrayLike,
+        trials: npt.ArrayLike,
+        position: npt.ArrayLike,
+        *,
+        length: int,
+        original_id: str = "",
+        label: str = "",
+        own: bool = True,
+    ) -> GridCurve:
+        """Make a curve of counts; where everything is kept it is exact, and added if it is missing.
+
+        Args:
+            hits: Resamples with the label at each position that was visited.
+            trials: Resamples there, >= 1.
+            position: Tokens kept there, increasing.
+            length: Tokens of the original.
+            original_id: The original.
+            label: The label.
+            own: Whether it is the original's.
+        """
+        k, n, at = (np.asarray(each, np.int64) for each in (hits, trials, position))
+        values = [k / n, *clopper_pearson(k, n)]
+        if at[-1] < length:
+            at, n = np.append(at, length), np.append(n, 0)
+            values = [np.append(value, float(own)) for value in values]
+        share, lower, upper = values
+        return cls(
+            original_id=original_id,
+            label=label,
+            own=own,
+            estimator="grid",
+            length=length,
+            position=at,
+            agreement=share,
+            lower=lower,
+            upper=upper,
+            trials=n,
+            unscored=np.zeros(len(at)),
+        )
+
     def differences(
         self,
         start: npt.ArrayLike,
@@ -187,28 +230,21 @@ def _curves_of(
     position = counts.index.to_numpy(dtype=np.int64)
     unscored = counts[UNSCORED].to_numpy() / trials if UNSCORED in counts else 0.0 * trials
     others = sorted({*counts.columns, UNSCORED} - {own})
-    every = np.append(position, length)
+    missed = np.append(unscored, float(own == UNSCORED))
     curves = []
     for label in (own, *others):
         hits = counts[label].to_numpy() if label in counts else np.zeros_like(trials)
-        lower, upper = clopper_pearson(hits, trials)
-        end = float(label == own)
-        curves.append(
-            GridCurve(
-                original_id=original_id,
-                label=label,
-                own=label == own,
-                estimator="grid",
-                length=length,
-                position=every,
-                agreement=np.append(hits / trials, end),
-                lower=np.append(lower, end),
-                upper=np.append(upper, end),
-                trials=np.append(trials, 0),
-                unscored=np.append(unscored, float(own == UNSCORED)),
-                nats=None if nats is None else nats[every],
-            )
+        curve = GridCurve.counted(
+            hits,
+            trials,
+            position,
+            length=length,
+            original_id=original_id,
+            label=label,
+            own=label == own,
         )
+        known = None if nats is None else nats[curve.position]
+        curves.append(replace(curve, unscored=missed, nats=known))
     return curves
 
 

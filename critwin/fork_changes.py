@@ -15,6 +15,8 @@ from critwin.changes import (
     Changes,
     Sharp,
     Width,
+    largest_change,
+    may_exceed,
     near_enough,
 )
 from critwin.fork_blocks import Blocks, log_stay
@@ -145,12 +147,10 @@ def _pairs(
         near = near_enough(tokens, nats, length, width) | (step == 1)
         if not near.any():
             break
-        change = -np.expm1(-nats)
-        # sums of rounded logarithms: a block on the threshold is looked at rather than left out
-        enough = near & (change > above * (1 - 1e-12))
+        enough = near & may_exceed(nats, above)
         left = near & ~enough
         left_out += int(left.sum())
-        largest = max(largest, float(change[left].max(initial=0.0)))
+        largest = max(largest, float(largest_change(nats[left]).max(initial=0.0)))
         at = np.flatnonzero(enough)
         firsts.append(at)
         lasts.append(at + step)

@@ -16,7 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from critwin.changes import CELLS, CHEAP_SHARE, Changes, Width, near_enough
+from critwin.changes import (
+    CELLS,
+    CHEAP_SHARE,
+    Changes,
+    Width,
+    largest_change,
+    may_exceed,
+    near_enough,
+)
 from critwin.curve import GridCurve
 from critwin.fork_intervals import linear_form_interval
 from critwin.statistics import clopper_pearson
@@ -56,6 +64,10 @@ class _Means:
         start, end = self.first, self.first + self.lag
         return (start, start + self.count), (end, end + self.count)
 
+    def some(self, which: npt.NDArray[np.generic]) -> _Means:
+        """Give some of them."""
+        return _Means(self.first[which], self.lag[which], self.count[which])
+
     def of(self, *values: npt.NDArray[np.generic]) -> list[tuple[Floats, Floats]]:
         """Give the means of several values over the starts and over the ends."""
         start, end = self.spans
@@ -68,7 +80,7 @@ def grid_changes(curve: GridCurve, width: Width, above: float, error: float) -> 
     Where the path's surprisal is known, pairs that cannot change by more than `above` are left out.
     """
     position, trials = curve.position, curve.trials
-    means, left = _told_apart(curve, _means_within(curve, width), above)
+    means, nats, left = _told_apart(curve, _means_within(curve, width), above)
     hits = np.rint(curve.agreement * trials)
     drawn = trials > 0
     alone = 1 - CHEAP_SHARE * error / max(int(drawn.sum()), 1)
@@ -78,9 +90,8 @@ def grid_changes(curve: GridCurve, width: Width, above: float, error: float) -> 
         curve.agreement, low, high
     )
     middle = means.first + (means.count - 1) // 2
-    nats = _nats(curve, means)[1]
     # p_e - p_s = (1 - P) (p_e - D) for a mean leave value D in [0, 1]
-    leave = np.where(np.isnan(nats), 1.0, -np.expm1(-nats))
+    leave = np.where(np.isnan(nats), 1.0, largest_change(nats))
     change = np.round(after - before, DIGITS)
     least = np.maximum(low_after - high_before, -leave * (1 - low_after))
     most = np.minimum(high_after - low_before, leave * high_after)
@@ -95,12 +106,11 @@ def grid_changes(curve: GridCurve, width: Width, above: float, error: float) -> 
         "error": _errors(means, hits, trials),
         "lower": np.minimum(np.round(least, DIGITS), change),
         "upper": np.maximum(np.round(most, DIGITS), change),
-        "pooled": means.count > 1,
     }
     known = np.where(drawn, 0.0, curve.agreement)
 
     def sharp(index: Ints, level: float) -> tuple[Floats, Floats]:
-        asked = _Means(means.first[index], means.lag[index], means.count[index])
+        asked = means.some(index)
         exact = [known[begin] for begin, _ in asked.spans]  # of pairs: means are of draws alone
         lower, upper = _sharp(asked, hits, trials, level)
         return exact[1] - exact[0] + lower, exact[1] - exact[0] + upper
@@ -128,9 +138,8 @@ def _errors(means: _Means, hits: Floats, trials: Ints) -> Floats:
     variance = np.zeros(len(means.first))
     per_draw = np.where(trials > 0, 1 / np.maximum(trials, 1), 0.0)
     for begin, end in means.spans:
-        draws = _sums(trials, begin, end)
-        smoothed = (_sums(hits, begin, end) + 1) / (draws + 2)
-        variance += smoothed * (1 - smoothed) * _sums(per_draw, begin, end) / means.count**2
+        one = _variance_of_one(_sums(hits, begin, end), _sums(trials, begin, end))
+        variance += one * _sums(per_draw, begin, end) / means.count**2
     errors: Floats = np.sqrt(variance)
     return errors
 
@@ -213,17 +222,17 @@ def _nats(curve: GridCurve, means: _Means) -> tuple[Floats, Floats]:
     return _sizes(curve.nats, means)
 
 
-def _told_apart(curve: GridCurve, means: _Means, above: float) -> tuple[_Means, Floats]:
+def _told_apart(curve: GridCurve, means: _Means, above: float) -> tuple[_Means, Floats, Floats]:
     """Leave out means of which a stretch cannot change enough.
 
     Returns:
-        The others, and by how much each pair that was left out changes at most.
+        The others, the surprisal of the largest stretch of each, and by how much each pair that was
+        left out changes at most.
     """
-    most = -np.expm1(-_nats(curve, means)[0])
-    # sums of rounded logarithms: a block on the threshold is looked at rather than left out
-    left = most <= above * (1 - 1e-12)
-    kept = _Means(means.first[~left], means.lag[~left], means.count[~left])
-    return kept, most[left & (means.count == 1)]
+    least, most = _nats(curve, means)
+    enough = may_exceed(least, above)
+    alone = ~enough & (means.count == 1)
+    return means.some(enough), most[enough], largest_change(most[alone])
 
 
 def _means_within(curve: GridCurve, width: Width) -> _Means:
@@ -280,5 +289,11 @@ def grid_variance(curve: GridCurve) -> Floats:
 
 def _variance(hits: Floats, trials: npt.NDArray[np.generic]) -> Floats:
     draws = trials.astype(np.float64)
+    return np.where(draws > 0, _variance_of_one(hits, draws) / np.maximum(draws, 1), 0.0)
+
+
+def _variance_of_one(hits: Floats, draws: Floats) -> Floats:
+    """Give a rough variance of one draw; where all agree it is not 0."""
     smoothed = (hits + 1) / (draws + 2)
-    return np.where(draws > 0, smoothed * (1 - smoothed) / np.maximum(draws, 1), 0.0)
+    variance: Floats = smoothed * (1 - smoothed)
+    return variance

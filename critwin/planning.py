@@ -264,27 +264,13 @@ def _searched_rise(
     It rises from below 1/2 to as much above it in the middle of the levels, and counts come out as
     expected.
     """
-    position = np.append(np.unique(levels), length)
-    middle = (len(position) - 1) // 2
-    trials = np.append(np.full(len(position) - 1, draws), 0)
+    position = np.unique(levels)
+    before = np.arange(len(position)) < len(position) // 2
+    trials = np.full(len(position), draws)
 
     def certified(missed: int) -> bool:
-        low = missed / draws
-        agreement = np.where(np.arange(len(position)) < middle, low, 1 - low)
-        curve = GridCurve(
-            original_id="",
-            label="",
-            own=True,
-            estimator="grid",
-            length=length,
-            position=position,
-            agreement=agreement,
-            lower=agreement,
-            upper=agreement,
-            trials=trials,
-            unscored=np.zeros(len(position)),
-        )
-        found = changes(curve, width=width)
+        hits = np.where(before, missed, draws - missed)
+        found = changes(GridCurve.counted(hits, trials, position, length=length), width=width)
         over = (found.change > above) & (found.end < length)
         found.sharpen(np.flatnonzero(over))
         return bool((found.lower[over] > above).any())

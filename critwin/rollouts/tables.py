@@ -16,7 +16,6 @@ from critwin.rollouts.branches import BranchCurve, Branches
 from critwin.rollouts.rows import Rollouts
 from critwin.statistics import (
     Interval,
-    clopper_pearson,
     clustered_difference,
     clustered_share,
     plain,
@@ -43,29 +42,13 @@ def count_curve(rows: pd.DataFrame) -> tuple[GridCurve, tuple[str, ...]]:
     """
     position = rows["position"].to_numpy(np.int64)
     hits, trials = rows["agreeing"].to_numpy(np.int64), rows["trials"].to_numpy(np.int64)
-    lower, upper = clopper_pearson(hits, trials)
-    share = hits / trials
     more = rows["token"].iloc[-1] is not None and not pd.isna(rows["token"].iloc[-1])
     length = max(int(position[-1]) + more, 1)
-    if length > position[-1]:
-        position, trials = np.append(position, length), np.append(trials, 0)
-        share, lower, upper = (np.append(values, 1.0) for values in (share, lower, upper))
     tokens = np.full(length, "", object)
     known = rows[rows["token"].notna()]
     tokens[known["position"].to_numpy(np.int64)] = known["token"].to_numpy(object)
-    curve = GridCurve(
-        original_id=str(rows["trajectory_id"].iloc[0]),
-        label=AGREES,
-        own=True,
-        estimator="grid",
-        length=length,
-        position=position,
-        agreement=share,
-        lower=lower,
-        upper=upper,
-        trials=trials,
-        unscored=np.zeros(len(position)),
-    )
+    name = str(rows["trajectory_id"].iloc[0])
+    curve = GridCurve.counted(hits, trials, position, length=length, original_id=name, label=AGREES)
     return curve, tuple(tokens)
 
 

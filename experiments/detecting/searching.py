@@ -74,12 +74,13 @@ def search(job: SearchJob) -> Rows:
     """Search one original at every budget by every rule; rows of the cells table."""
     rows = []
     sought = Sought(job.threshold, Width(job.max_width))
+    truth = Truth.of(job.source, threshold=job.threshold, max_width=job.max_width)
+    truths = {"scale": _truth_of_scale(job)}
     for at, (budget, calibrated) in enumerate(job.calibrated.items()):
         count = budget.draws(job.source)
         if not count:
             continue
         asked = dict(rules(job.threshold, job.max_width)) | dict(calibrated.rules(job.threshold))
-        truths = {name: _truth(job, name) for name in asked}
         tallies = {name: Tally() for name in asked}
         for replicate in range(job.replicates):
             rng = np.random.default_rng(fold_in(job.seed, job.number, at, replicate))
@@ -88,7 +89,7 @@ def search(job: SearchJob) -> Rows:
                 if replicate and name in ONCE:
                     continue
                 windows = rule.judge(drawn.curves).windows
-                score(truths[name], windows, drawn.tokens, tallies[name])
+                score(truths.get(name, truth), windows, drawn.tokens, tallies[name])
         described = {"original": job.source.name, "source": job.source.kind, "draws": count}
         described |= {"kind": budget.kind, "equal": budget.equal, "size": budget.size}
         rows += [{**described, "rule": name, **t.row()} for name, t in tallies.items()]
@@ -135,13 +136,8 @@ def _numbered(work: Callable[[J], Rows], item: tuple[int, J]) -> tuple[int, Rows
     return item[0], work(item[1])
 
 
-def _truth(job: SearchJob, rule: str) -> Truth:
-    """Give what a rule asks for.
-
-    `scale` asks for rises over any width, and says that one as short as its window is there.
-    """
-    if rule != "scale":
-        return Truth.of(job.source, threshold=job.threshold, max_width=job.max_width)
+def _truth_of_scale(job: SearchJob) -> Truth:
+    """Give what `scale` asks for: rises over any width, none shorter than the shortest there is."""
     truth = Truth.of(job.source, threshold=job.threshold, max_width=job.source.length)
     least = min((end - start for start, end in truth.pairs), default=0)
     return replace(truth, max_width=job.max_width, least=least)

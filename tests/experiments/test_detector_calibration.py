@@ -19,12 +19,11 @@ from experiments.detecting.calibration import (
     calibrate,
     read_calibration,
 )
-from experiments.detecting.draws import KINDS, Budget, Kind, draw
+from experiments.detecting.draws import KINDS, Budget, Drawn, Kind, draw
 from experiments.detecting.rules import UsualStep
 from experiments.detecting.sources import planted, true_stretches
 
 EMPTY = [s for s in planted() if not true_stretches(s.curve, threshold=0.2, width=10)]
-NAMED = {s.name: s for s in EMPTY}
 MANY = 12
 SOUGHT = Sought(0.2, Width(10))
 
@@ -56,7 +55,7 @@ def test_cuts_are_those_of_pelt_at_every_penalty() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_calibrated_baseline_keeps_the_level_on_other_draws(kind: Kind) -> None:
-    """Both shares are counted from 60 trajectories: 3 standard errors of their difference."""
+    """Both shares are counted from 108 trajectories: 3 standard errors of their difference."""
     rules = calibrated(kind, 25).rules(0.2)
     alarmed = dict.fromkeys(rules, 0)
     for number, source in enumerate(EMPTY):
@@ -81,13 +80,19 @@ def test_settings_are_the_least_that_keep_the_level() -> None:
     assert all(row["trajectories"] == total for row in rows)
     from critwin.seeds import fold_in
 
-    def fires(rule: UsualStep | PaperJump | ChangePoint, name: str, r: int) -> bool:
-        rng = np.random.default_rng(fold_in(3, "calibration", name, r))
-        curve = draw(NAMED[name], budget, rng, SOUGHT).curves[0]
-        return any(w.direction == "rise" for w in rule.find(curve))
+    curves = [
+        [
+            draw(s, budget, np.random.default_rng(fold_in(3, "calibration", s.name, r)), SOUGHT)
+            for r in range(MANY)
+        ]
+        for s in EMPTY
+    ]
+
+    def fires(rule: UsualStep | PaperJump | ChangePoint, drawn: Drawn) -> bool:
+        return any(w.direction == "rise" for w in rule.find(drawn.curves[0]))
 
     def share(rule: UsualStep | PaperJump | ChangePoint) -> float:
-        return max(sum(fires(rule, name, r) for r in range(MANY)) / MANY for name in NAMED)
+        return max(sum(fires(rule, drawn) for drawn in own) / MANY for own in curves)
 
     assert share(UsualStep(threshold=values["step"])) <= LEVEL
     assert share(UsualStep(threshold=values["step"] - 2e-6)) > LEVEL
